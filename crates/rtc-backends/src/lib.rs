@@ -6,3 +6,9 @@
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
 pub mod bus;
+pub mod db;
+mod error;
+
+pub use bus::Bus;
+pub use db::{Db, DbConfig};
+pub use error::{BackendError, BackendErrorKind};

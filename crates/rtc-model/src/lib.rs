@@ -5,17 +5,21 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
+mod app;
 mod ids;
 mod limits;
+mod network;
 mod permission;
 mod reason;
 mod track;
 mod units;
 
+pub use app::{AppKey, AppKind, AppStatus, UnknownWord};
 pub use ids::{
-    AppId, Identity, IdError, NodeId, ParticipantId, RandomBits, RoomId, RoomName, TrackId,
+    AppId, IdError, Identity, NodeId, ParticipantId, RandomBits, RoomId, RoomName, TrackId,
 };
 pub use limits::{NodeLimits, RoomLimits};
+pub use network::{Network, NetworkError};
 pub use permission::{ParticipantKind, Permissions, Role, SubscriptionPermission, TrackPermission};
 pub use reason::{LeaveReason, RejoinAdvice};
 pub use track::{
