@@ -21,8 +21,10 @@ use crate::{BackendError, BackendErrorKind};
 
 mod apps;
 mod sqlite;
+mod webhooks;
 
 pub use apps::{AppChange, AppPage, AppPosition, AppQuery, AppRow, Apps, NewApp, PreviousKey};
+pub use webhooks::{WebhookRow, Webhooks};
 
 /// The control plane's store. Cheap to clone; all clones share the connections.
 #[derive(Clone, Debug)]
@@ -102,6 +104,11 @@ impl Db {
     /// Apps and their keys.
     pub const fn apps(&self) -> Apps<'_> {
         Apps::new(self)
+    }
+
+    /// Receivers of apps' room events.
+    pub const fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks::new(self)
     }
 
     /// Whether the store answers; for readiness checks.
