@@ -1,0 +1,51 @@
+// Runs the tests against the real binary: `node run.mjs [--full] [--list] [SUITE…]`.
+//
+// Suites under `tests/netns` run inside a user and network namespace of their own, where they may drop and shape
+// packets without privileges. `--full` measures at the length of the acceptance figures.
+
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { basename, join } from "node:path";
+import { HERE, SERVER } from "./lib/settings.mjs";
+
+const flags = process.argv.slice(2).filter((arg) => arg.startsWith("--"));
+const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
+const NAMESPACE = ["unshare", "--user", "--map-root-user", "--net", "--mount"];
+const NODE = [
+  process.execPath,
+  "--test",
+  "--test-concurrency=1",
+  "--test-reporter=spec",
+  "--test-force-exit",
+];
+
+const suites = (directory) =>
+  readdirSync(join(HERE, directory))
+    .filter((file) => file.endsWith(".test.mjs"))
+    .map((file) => join(HERE, directory, file))
+    .filter((file) => wanted.length === 0 || wanted.includes(basename(file, ".test.mjs")));
+
+const groups = [
+  { prefix: [], files: suites("tests") },
+  { prefix: NAMESPACE, files: suites("tests/netns") },
+].filter(({ files }) => files.length > 0);
+
+if (flags.includes("--list")) {
+  for (const { files } of groups)
+    for (const file of files) console.log(basename(file, ".test.mjs"));
+  process.exit(0);
+}
+
+console.log(`server under test: ${SERVER}`);
+const env = { ...process.env, ...(flags.includes("--full") ? { SPARKRTC_E2E_FULL: "1" } : {}) };
+let failed = groups.length === 0;
+for (const { prefix, files } of groups) {
+  const [program, ...args] = [...prefix, ...NODE, ...files];
+  const code = await new Promise((ended) => {
+    spawn(program, args, { stdio: "inherit", env, cwd: HERE }).on("exit", (exit) =>
+      ended(exit ?? 1),
+    );
+  });
+  failed ||= code !== 0;
+}
+process.exit(failed ? 1 : 0);
