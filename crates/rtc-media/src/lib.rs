@@ -7,11 +7,31 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc, clippy::iter_over_hash_type)]
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod allocate;
 pub mod command;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod dynacast;
 pub mod event;
 pub mod info;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod keyframe;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod layer;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod payload;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod quality;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod rate;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod rewrite;
 mod room;
+#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod speaker;
 pub mod stats;
+#[cfg(test)]
+mod testing;
 pub mod transmit;
 
 pub use room::{Handled, Room, RoomConfig, Seed};

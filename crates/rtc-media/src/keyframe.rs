@@ -1,0 +1,200 @@
+//! Who may ask for a keyframe, and when.
+//!
+//! A keyframe is dear for everybody, so requests of many subscribers become one, a request that
+//! brings nothing is repeated, and one that never brings anything is given up.
+//!
+//! ```text
+//!            request, interval over              on_keyframe
+//!   Idle ──────────────────────────► Waiting ────────────────► Idle
+//!    │ request, too soon    ▲          │ │ tries used up          ▲
+//!    └────────► Scheduled ──┘          │ └────────────────────────┤
+//!                   │ poll: send       └─ poll: send again        │
+//!                   └── on_keyframe ──────────────────────────────┘
+//! ```
+
+use std::time::{Duration, Instant};
+
+/// Least time between a keyframe request that was answered and the next one. Encoders ignore faster
+/// ones, and every keyframe costs all subscribers several frames' worth of bits.
+const INTERVAL_MIN: Duration = Duration::from_millis(500);
+/// First wait for an answer, beside the round trip: time to encode and to send a large frame.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
+/// Bounds of a wait for an answer. The lower one keeps a publisher on a fast network from being
+/// asked twice for the same keyframe.
+const WAIT_MIN: Duration = Duration::from_millis(300);
+const WAIT_MAX: Duration = Duration::from_secs(3);
+/// Requests sent before giving up: with doubling waits about 15 s. A new request starts over.
+const TRIES_MAX: u32 = 8;
+/// A round trip of more than this is not believed.
+const RTT_MAX: Duration = Duration::from_secs(2);
+
+/// The caller now sends one PLI (RFC 4585 §6.3.1) for this encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) struct SendPli;
+
+/// The keyframe requests for one encoding of one publication.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyframeRequests {
+    state: State,
+    rtt: Duration,
+    counts: KeyframeCounts,
+}
+
+/// What became of requests; each only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyframeCounts {
+    /// Sent to the publisher, repeats included.
+    pub(crate) sent_total: u64,
+    /// Joined to one already under way.
+    pub(crate) merged_total: u64,
+    /// Given up without a keyframe.
+    pub(crate) given_up_total: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    /// Nobody waits for a keyframe.
+    #[default]
+    Fresh,
+    /// Nobody waits; the last request went out then.
+    Idle { sent: Instant },
+    /// Somebody waits, but it is too soon to ask.
+    Scheduled { at: Instant },
+    /// Asked for; no keyframe came yet.
+    Waiting { sent: Instant, tries: u32 },
+}
+
+impl KeyframeRequests {
+    /// Takes the publisher's round trip time, which stretches the waits.
+    pub(crate) fn set_rtt(&mut self, rtt: Duration) {
+        self.rtt = rtt.min(RTT_MAX);
+    }
+
+    /// Somebody needs a keyframe. Repeating this changes nothing while it is under way.
+    pub(crate) fn request(&mut self, now: Instant) -> Option<SendPli> {
+        match self.state {
+            State::Fresh => Some(self.send(now, 1)),
+            State::Idle { sent } => {
+                let at = sent + self.interval();
+                if now >= at {
+                    return Some(self.send(now, 1));
+                }
+                self.state = State::Scheduled { at };
+                None
+            }
+            State::Scheduled { .. } | State::Waiting { .. } => {
+                self.counts.merged_total += 1;
+                None
+            }
+        }
+    }
+
+    /// A keyframe began: everybody who waited has it.
+    pub(crate) fn on_keyframe(&mut self, now: Instant) {
+        self.state = match self.state {
+            State::Fresh => State::Fresh,
+            State::Idle { sent } | State::Waiting { sent, .. } => State::Idle { sent },
+            State::Scheduled { .. } => State::Idle { sent: now },
+        };
+    }
+
+    /// Sends what is due at `now`. Call at or after [`Self::next_timeout`].
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<SendPli> {
+        if self.next_timeout().is_none_or(|due| now < due) {
+            return None;
+        }
+        match self.state {
+            State::Fresh | State::Idle { .. } => None,
+            State::Scheduled { .. } => Some(self.send(now, 1)),
+            State::Waiting { sent, tries } => {
+                if tries < TRIES_MAX {
+                    return Some(self.send(now, tries + 1));
+                }
+                self.counts.given_up_total += 1;
+                self.state = State::Idle { sent };
+                None
+            }
+        }
+    }
+
+    /// When [`Self::poll`] has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match self.state {
+            State::Fresh | State::Idle { .. } => None,
+            State::Scheduled { at } => Some(at),
+            State::Waiting { sent, tries } => Some(sent + self.wait(tries)),
+        }
+    }
+
+    /// Whether a keyframe was asked for, or will be, and has not come.
+    pub(crate) const fn is_pending(&self) -> bool {
+        matches!(self.state, State::Scheduled { .. } | State::Waiting { .. })
+    }
+
+    /// Nobody needs a keyframe any more.
+    pub(crate) fn cancel(&mut self, now: Instant) {
+        self.on_keyframe(now);
+    }
+
+    /// What became of requests so far.
+    pub(crate) const fn counts(&self) -> KeyframeCounts {
+        self.counts
+    }
+
+    fn send(&mut self, now: Instant, tries: u32) -> SendPli {
+        self.counts.sent_total += 1;
+        self.state = State::Waiting { sent: now, tries };
+        SendPli
+    }
+
+    fn interval(&self) -> Duration {
+        INTERVAL_MIN.max(self.rtt * 2)
+    }
+
+    /// How long to wait for the answer to request number `tries`.
+    fn wait(&self, tries: u32) -> Duration {
+        let doubled = 1 << tries.saturating_sub(1).min(5);
+        ((self.rtt + ANSWER_TIME).max(WAIT_MIN) * doubled).min(WAIT_MAX)
+    }
+}
+
+/// Caps the keyframe requests of a whole room or publisher.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyframeBudget {
+    per_second: u32,
+    /// When the budget will be whole again.
+    whole_at: Option<Instant>,
+    refused_total: u64,
+}
+
+impl KeyframeBudget {
+    /// Allows `per_second` requests a second, as many at once after a quiet second.
+    pub(crate) const fn new(per_second: u32) -> Self {
+        Self { per_second, whole_at: None, refused_total: 0 }
+    }
+
+    /// Takes one request. `false`: over the cap. The request is not sent; since it was not answered
+    /// [`KeyframeRequests::poll`] will ask again.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        let Some(each) = Duration::from_secs(1).checked_div(self.per_second) else {
+            self.refused_total += 1;
+            return false;
+        };
+        let whole_at = self.whole_at.map_or(now, |at| at.max(now));
+        if whole_at.saturating_duration_since(now) + each > Duration::from_secs(1) {
+            self.refused_total += 1;
+            return false;
+        }
+        self.whole_at = Some(whole_at + each);
+        true
+    }
+
+    /// Requests not sent because of the cap.
+    pub(crate) const fn refused_total(&self) -> u64 {
+        self.refused_total
+    }
+}
+
+#[cfg(test)]
+mod tests;
