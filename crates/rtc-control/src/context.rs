@@ -10,7 +10,10 @@ use rtc_backends::{Bus, Db, bus::BusError};
 use rtc_model::{AppId, NodeId};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Clock, ControlConfig, ControlLimits, Error, config::DevPair, config::Secret};
+use crate::{
+    Clock, ControlConfig, ControlLimits, Error, config::DevPair, config::Secret,
+    webhooks::WebhooksConfig,
+};
 
 /// What every operation is given, and all it is given. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Settings {
     pub base_domain: String,
     /// The app of `--dev`.
     pub dev_pair: Option<DevPair>,
+    /// How webhooks are sent.
+    pub webhooks: WebhooksConfig,
     /// The node that runs the rooms.
     pub node: NodeId,
 }
@@ -56,6 +61,7 @@ impl Context {
                 public_url: config.public_url.trim_end_matches('/').to_owned(),
                 base_domain: config.base_domain.clone(),
                 dev_pair: config.dev_pair.clone(),
+                webhooks: config.webhooks.clone(),
                 node,
             }),
         }
