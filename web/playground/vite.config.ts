@@ -10,6 +10,8 @@ export default defineConfig({
   build: {
     // The content policy allows no data: scripts or styles, and a file has a hashed, cacheable name.
     assetsInlineLimit: 0,
+    // LiveKit's client is one file of about 540 kB, loaded behind the lobby.
+    chunkSizeWarningLimit: 600,
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },

@@ -17,7 +17,8 @@ export const en = {
   pasteHint: "It stays in this browser until you join.",
   pasteButton: "Continue",
   pasteUnreadable: "This is neither a join link nor an access token.",
-  pasteUnreadableNext: "Copy the whole text, from its first to its last character, and paste it again.",
+  pasteUnreadableNext:
+    "Copy the whole text, from its first to its last character, and paste it again.",
   welcomeMakeToken: "A token for a person of your app is made on the server:",
   linkUnreadableToken: "The access token in this link cannot be read.",
   linkUnreadableUrl: "The server address in this link cannot be read.",
@@ -65,14 +66,16 @@ export const en = {
   troubleTitleScreen: "The screen cannot be shared.",
   trouble_insecure:
     "Browsers allow camera and microphone only on https pages, or on the computer where the server runs. Open this page by https: start the server with --tls self, or with a certificate.",
-  trouble_unsupported: "This browser does not offer it to pages. Use a current Chrome, Edge, Firefox or Safari.",
+  trouble_unsupported:
+    "This browser does not offer it to pages. Use a current Chrome, Edge, Firefox or Safari.",
   trouble_refused:
     "This page has no permission. Click the icon beside the address, allow it for this page, and try again.",
   trouble_refused_by_system:
     "The system does not let this browser use it. Allow it in the system's privacy settings, and try again.",
   trouble_missing: "None was found. Plug one in, and try again.",
   trouble_in_use: "Another program seems to be using it. Close that program, and try again.",
-  trouble_unknown: "The browser gave no reason. Unplug it and plug it in again, or choose another one.",
+  trouble_unknown:
+    "The browser gave no reason. Unplug it and plug it in again, or choose another one.",
   tryAgain: "Try again",
 
   advanced: "Advanced",
@@ -155,7 +158,8 @@ export const en = {
   eventShareStarted: "{name} shares a screen.",
   eventShareEnded: "{name} stopped sharing.",
   eventMutedByServer: "A moderator muted you.",
-  shareNoAudio: "Your screen is shared without sound. Choose a browser tab, and tick its sound, to share both.",
+  shareNoAudio:
+    "Your screen is shared without sound. Choose a browser tab, and tick its sound, to share both.",
 
   ended_left: "You left the room.",
   ended_left_next: "You can join again at any time.",
@@ -166,8 +170,7 @@ export const en = {
   ended_token_invalid_next:
     "It may have been cut off, or be signed with another app's key. Ask for a new link.",
   ended_invite_invalid: "The server does not know this invitation.",
-  ended_invite_invalid_next:
-    "Use the link that the server printed at its last start.",
+  ended_invite_invalid_next: "Use the link that the server printed at its last start.",
   ended_app_disabled: "This app is disabled: nobody can join its rooms now.",
   ended_app_disabled_next: "An operator can enable it: sparkrtc app enable APP_ID. Then try again.",
   ended_app_not_found: "The app of this link does not exist on this server.",
@@ -190,8 +193,7 @@ export const en = {
   ended_offline: "This device is offline.",
   ended_offline_next: "Check its network connection, and join again.",
   ended_unreachable: "The server cannot be reached.",
-  ended_unreachable_next:
-    "Check that it is running and that its address is right, and join again.",
+  ended_unreachable_next: "Check that it is running and that its address is right, and join again.",
   ended_media_blocked: "The server answers, but sound and picture do not get through.",
   ended_media_blocked_next:
     "A firewall may block its media ports (UDP 7882 and up). Try another network, or ask the operator.",

@@ -7,7 +7,8 @@ import { zh } from "./zh.ts";
 const KEYS = Object.keys(en) as WordKey[]; // The keys of a constant object are its own type's.
 
 test("every sentence has the same placeholders in both languages", () => {
-  for (const key of KEYS) expect([key, placeholders(zh[key])]).toEqual([key, placeholders(en[key])]);
+  for (const key of KEYS)
+    expect([key, placeholders(zh[key])]).toEqual([key, placeholders(en[key])]);
 });
 
 test("no sentence is empty, and Chinese ones are Chinese", () => {

@@ -186,7 +186,8 @@ export const zh: Readonly<Record<WordKey, string>> = {
   ended_unreachable: "无法连接服务器。",
   ended_unreachable_next: "请确认服务器正在运行且地址正确，然后重新加入。",
   ended_media_blocked: "服务器有响应，但音视频无法传输。",
-  ended_media_blocked_next: "防火墙可能拦截了媒体端口（UDP 7882 起）。请换一个网络，或联系运维人员。",
+  ended_media_blocked_next:
+    "防火墙可能拦截了媒体端口（UDP 7882 起）。请换一个网络，或联系运维人员。",
   ended_busy: "服务器目前无法接纳更多人。",
   ended_busy_next: "请稍候重试。",
   ended_internal: "服务器出错。",
