@@ -38,7 +38,7 @@ export async function run(command, options) {
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));
   child.stdin.end();
-  const [code] = await once(child, "exit");
+  const [code] = await once(child, "close");
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${output}`);
   return output;
 }

@@ -20,6 +20,7 @@
       this.name = name;
       this.sources = new Map();
       this.elements = new Map();
+      this.gapsOf = new Map();
     }
 
     report(event, fields = {}) {
@@ -337,6 +338,26 @@
         width: element.videoWidth,
         height: element.videoHeight,
       };
+    }
+
+    // Measures the pauses between pictures put on screen, from here on.
+    async forget_gaps({ sid }) {
+      const element = this.elements.get(sid);
+      const gaps = { last: 0, longest: 0, element };
+      const note = (now) => {
+        if (this.gapsOf.get(sid) !== gaps) return;
+        if (gaps.last) gaps.longest = Math.max(gaps.longest, now - gaps.last);
+        gaps.last = now;
+        element.requestVideoFrameCallback(note);
+      };
+      this.gapsOf.set(sid, gaps);
+      element.requestVideoFrameCallback(note);
+    }
+
+    // The longest pause between two pictures since `forget_gaps`, in milliseconds.
+    async gaps({ sid }) {
+      const gaps = this.gapsOf.get(sid);
+      return { longestGap: Math.max(gaps.longest, performance.now() - gaps.last) };
     }
 
     // -- data

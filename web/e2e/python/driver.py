@@ -142,6 +142,10 @@ class Sink:
             self.distinct += digest != previous
             previous = digest
 
+    def forget_gaps(self) -> None:
+        self.last_at = 0.0
+        self.longest_gap = 0.0
+
     def view(self) -> dict[str, Any]:
         return {
             "rms": self.rms,
@@ -373,6 +377,13 @@ class Client:
 
     async def set_quality(self, sid: str, quality: str) -> None:
         self.remote_publication(sid).set_video_quality(QUALITIES[quality])
+
+    async def forget_gaps(self, sid: str) -> None:
+        self.sinks[sid].forget_gaps()
+
+    async def gaps(self, sid: str) -> dict[str, float]:
+        """The longest pause between two pictures since `forget_gaps`, in milliseconds."""
+        return {"longestGap": self.sinks[sid].longest_gap * 1000}
 
     # -- data
 
