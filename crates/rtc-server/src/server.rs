@@ -15,7 +15,8 @@ use prometheus_client::registry::Registry;
 use rand::RngCore;
 use rtc_backends::{Bus, Db, DbConfig};
 use rtc_control::{
-    Clock, Control, ControlConfig, ControlLimits, DevPair, webhooks::WebhooksConfig,
+    Clock, Control, ControlConfig, ControlLimits, DevPair,
+    webhooks::{Listening, OutboundPolicy, WebhooksConfig},
 };
 use rtc_model::RandomBits;
 use rtc_node::{Node, NodeConfig};
@@ -208,9 +209,18 @@ pub(crate) fn control_config(
         base_domain: config.apps.base_domain.clone(),
         dev_pair: config.apps.dev_pair.then(DevPair::customary),
         limits: ControlLimits::default(),
-        webhooks: WebhooksConfig::default(),
+        webhooks: webhooks_config(config, http),
         clock: Clock::System,
     }
+}
+
+fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
+    let allowed = config.webhooks.allow_networks.clone();
+    // A proxy in front brings strangers to a listener on loopback.
+    let proxied = !config.http.trusted_proxies.is_empty();
+    let listening = if proxied { Listening::Anywhere } else { Listening::at(http) };
+    let policy = OutboundPolicy::new(listening, allowed);
+    WebhooksConfig { urls: config.webhooks.urls.clone(), policy: Arc::new(policy) }
 }
 
 pub(crate) fn control_failure(error: &rtc_control::Error) -> Failure {
