@@ -26,7 +26,7 @@ const suites = (directory) =>
     .filter((file) => wanted.length === 0 || wanted.includes(basename(file, ".test.mjs")));
 
 const groups = [
-  { prefix: [], files: suites("tests") },
+  { prefix: [], files: [...suites("tests"), ...suites("server-sdk")] },
   { prefix: NAMESPACE, files: suites("tests/netns") },
 ].filter(({ files }) => files.length > 0);
 
