@@ -26,8 +26,14 @@ const RoomPage = lazy(async () => ({ default: (await loadRoom()).RoomPage }));
 type View =
   | { kind: "lobby" }
   | { kind: "joining" }
-  | { kind: "room"; session: Session }
-  | { kind: "ended"; ending: Ending };
+  | { kind: "room"; session: Session; last: Wish }
+  | { kind: "ended"; ending: Ending; last: Wish };
+
+/** What somebody asked for by pressing *Join*. */
+interface Wish {
+  choices: Choices;
+  room: string;
+}
 
 export function App() {
   const fragment = useSyncExternalStore(watchFragment, () => location.hash);
@@ -48,20 +54,32 @@ function Visit({ invitation }: { invitation: Invitation }) {
 
   useEffect(() => {
     if (view.kind !== "room") return;
-    return view.session.watchEnd((ending) => setView({ kind: "ended", ending }));
+    const { session } = view;
+    window.addEventListener("hashchange", session.leave);
+    const stopWatching = session.watchEnd((ending) =>
+      setView({ kind: "ended", ending, last: view.last }),
+    );
+    return () => {
+      window.removeEventListener("hashchange", session.leave);
+      stopWatching();
+    };
   }, [view]);
 
   const join = useCallback(
-    async (choices: Choices, room: string) => {
+    async (wish: Wish) => {
+      const { choices, room } = wish;
       saveChoices(storage, choices);
       setView({ kind: "joining" });
+      // The person may open another link while this one is on its way.
+      const link = location.hash;
       try {
         const ticket = await ticketOf(invitation, choices.name, room);
         const { openSession } = await loadRoom();
-        setView({ kind: "room", session: openSession(ticket, choices, current) });
+        if (location.hash !== link) return;
+        setView({ kind: "room", session: openSession(ticket, choices, current), last: wish });
       } catch (error) {
         const ending = error instanceof Refused ? error.ending : endingOfNoAnswer(error);
-        setView({ kind: "ended", ending });
+        setView({ kind: "ended", ending, last: wish });
       }
     },
     [invitation, current],
@@ -76,7 +94,7 @@ function Visit({ invitation }: { invitation: Invitation }) {
     );
   }
   if (view.kind === "ended") {
-    return <EndPage ending={view.ending} onRejoin={() => setView({ kind: "lobby" })} />;
+    return <EndPage ending={view.ending} onAgain={() => void join(view.last)} />;
   }
   if (invitation.kind === "none" || invitation.kind === "unreadable") {
     return <Welcome invitation={invitation} />;

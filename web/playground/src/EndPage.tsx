@@ -6,11 +6,11 @@ import { useWords } from "./useWords.ts";
 
 interface EndPageProps {
   ending: Ending;
-  onRejoin: () => void;
+  onAgain: () => void;
 }
 
 /** Says why the person is not in the room, and what to do next. */
-export function EndPage({ ending, onRejoin }: EndPageProps) {
+export function EndPage({ ending, onAgain }: EndPageProps) {
   const words = useWords();
   const heading = useRef<HTMLHeadingElement>(null);
   const title = words.say(`ended_${ending.reason}`);
@@ -23,20 +23,21 @@ export function EndPage({ ending, onRejoin }: EndPageProps) {
     document.title = `${title} – ${words.say("appName")}`;
   }, [title, words]);
 
-  const rejoin = (
+  const step = nextStep(ending.reason);
+  const again = (
     <Button
-      tone={nextStep(ending.reason) === "rejoin" ? "primary" : "plain"}
+      key="again"
+      tone={step === "other_link" ? "plain" : "primary"}
       size="large"
-      onClick={onRejoin}
+      onClick={onAgain}
     >
-      {words.say(
-        ending.reason === "left" || nextStep(ending.reason) === "rejoin" ? "rejoin" : "tryAgain",
-      )}
+      {words.say(step === "rejoin" ? "rejoin" : "tryAgain")}
     </Button>
   );
   const otherLink = (
     <Button
-      tone={nextStep(ending.reason) === "other_link" ? "primary" : "plain"}
+      key="other-link"
+      tone={step === "other_link" ? "primary" : "plain"}
       size="large"
       onClick={() => {
         location.hash = "";
@@ -54,7 +55,7 @@ export function EndPage({ ending, onRejoin }: EndPageProps) {
         </h1>
         <p className="lead">{words.say(`ended_${ending.reason}_next`)}</p>
         <div className="actions">
-          {nextStep(ending.reason) === "rejoin" ? [rejoin, otherLink] : [otherLink, rejoin]}
+          {step === "other_link" ? [otherLink, again] : [again, otherLink]}
         </div>
         {(ending.detail || ending.requestId) && (
           <details className="end-details">

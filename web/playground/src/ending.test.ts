@@ -58,7 +58,7 @@ test("leave reasons are the client library's", () => {
   expect(reasonOfDisconnect(undefined)).toBe("unknown");
 });
 
-test("a bad credential leads to another link, everything else may be tried again", () => {
+test("a bad credential leads to another link, everything else to the same once more", () => {
   expect(END_REASONS.filter((reason) => nextStep(reason) === "other_link")).toEqual([
     "token_expired",
     "token_invalid",

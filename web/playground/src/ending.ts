@@ -31,8 +31,8 @@ export interface Ending {
   requestId?: string | undefined;
 }
 
-/** What to offer next. */
-export type NextStep = "rejoin" | "other_link";
+/** What to offer first: back into the call, the same once more, or a link that works. */
+export type NextStep = "rejoin" | "retry" | "other_link";
 
 export function nextStep(reason: EndReason): NextStep {
   switch (reason) {
@@ -42,7 +42,21 @@ export function nextStep(reason: EndReason): NextStep {
     case "app_not_found":
     case "forbidden":
       return "other_link";
-    default:
+    case "app_disabled":
+    case "room_full":
+    case "offline":
+    case "unreachable":
+    case "media_blocked":
+    case "busy":
+    case "internal":
+      return "retry";
+    case "left":
+    case "removed":
+    case "room_deleted":
+    case "room_closed":
+    case "duplicate_identity":
+    case "server_stopped":
+    case "unknown":
       return "rejoin";
   }
 }

@@ -53,6 +53,8 @@ function LivePreview({
   const words = useWords();
   const state = useStore(preview.state);
   const { camera, microphone } = state;
+  // On a phone the join button comes before the choice of devices, which few need.
+  const [isWide] = useState(() => window.matchMedia("(width > 820px)").matches);
 
   const setCamera = (on: boolean, cameraId = choices.cameraId) => {
     onChange({ camera: on, cameraId });
@@ -94,38 +96,41 @@ function LivePreview({
       {!sources.camera && <Notice title={words.say("noCameraAllowed")} />}
       {!sources.microphone && <Notice title={words.say("noMicAllowed")} />}
       {microphone.kind === "on" && <MicrophoneLevel track={microphone.track} />}
-      <div className="device-choices">
-        {sources.camera && (
+      <details className="device-menu" open={isWide}>
+        <summary>{words.say("chooseDevices")}</summary>
+        <div className="device-choices">
+          {sources.camera && (
+            <DeviceSelect
+              label={words.say("cameraLabel")}
+              devices={state.cameras}
+              chosen={chosenDevice(camera, choices.cameraId)}
+              onChoose={(id) => setCamera(true, id)}
+            />
+          )}
+          {sources.microphone && (
+            <DeviceSelect
+              label={words.say("micLabel")}
+              devices={state.microphones}
+              chosen={chosenDevice(microphone, choices.microphoneId)}
+              onChoose={(id) => setMicrophone(true, id)}
+            />
+          )}
           <DeviceSelect
-            label={words.say("cameraLabel")}
-            devices={state.cameras}
-            chosen={chosenDevice(camera, choices.cameraId)}
-            onChoose={(id) => setCamera(true, id)}
+            label={words.say("speakerLabel")}
+            devices={state.speakers}
+            chosen={choices.speakerId}
+            onChoose={(speakerId) => onChange({ speakerId })}
           />
-        )}
-        {sources.microphone && (
-          <DeviceSelect
-            label={words.say("micLabel")}
-            devices={state.microphones}
-            chosen={chosenDevice(microphone, choices.microphoneId)}
-            onChoose={(id) => setMicrophone(true, id)}
-          />
-        )}
-        <DeviceSelect
-          label={words.say("speakerLabel")}
-          devices={state.speakers}
-          chosen={choices.speakerId}
-          onChoose={(speakerId) => onChange({ speakerId })}
-        />
-        <Button
-          tone="quiet"
-          icon="speaker"
-          className="test-sound"
-          onClick={() => void playTestSound(choices.speakerId).catch(() => {})}
-        >
-          {words.say("playTestSound")}
-        </Button>
-      </div>
+          <Button
+            tone="quiet"
+            icon="speaker"
+            className="test-sound"
+            onClick={() => void playTestSound(choices.speakerId).catch(() => {})}
+          >
+            {words.say("playTestSound")}
+          </Button>
+        </div>
+      </details>
     </>
   );
 }

@@ -16,7 +16,7 @@ const DEFAULT_ROOM = "demo";
 interface LobbyProps {
   invitation: Invitation & { kind: "token" | "demo" };
   isJoining: boolean;
-  onJoin: (choices: Choices, room: string) => void;
+  onJoin: (wish: { choices: Choices; room: string }) => void;
 }
 
 /** The step before the call: who, where, and do camera and microphone work. */
@@ -34,7 +34,7 @@ export function Lobby({ invitation, isJoining, onJoin }: LobbyProps) {
 
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    onJoin({ ...choices, name: choices.name.trim() }, room.trim());
+    onJoin({ choices: { ...choices, name: choices.name.trim() }, room: room.trim() });
   };
 
   return (

@@ -168,7 +168,8 @@ function createDevices(room: Room, tell: (news: RoomNews) => void) {
     setScreen: async (on: boolean) => {
       try {
         await own.setScreenShareEnabled(on, {
-          audio: true,
+          // What comes from a film or a game is not speech: nothing may be taken out of it.
+          audio: { autoGainControl: false, echoCancellation: false, noiseSuppression: false },
           systemAudio: "include",
           surfaceSwitching: "include",
         });

@@ -50,6 +50,7 @@ export const en = {
   cameraLabel: "Camera",
   micLabel: "Microphone",
   speakerLabel: "Speakers",
+  chooseDevices: "Devices",
   defaultDevice: "Default",
   unnamedDevice: "Device {number}",
   micLevel: "Microphone level",
@@ -109,8 +110,6 @@ export const en = {
   inviteTitle: "Invite",
   leave: "Leave",
   controls: "Call controls",
-  chooseMic: "Choose microphone and speakers",
-  chooseCamera: "Choose camera",
 
   you: "{name} (you)",
   tileMuted: "microphone off",
@@ -146,15 +145,12 @@ export const en = {
     "Your link carries your own access token: somebody who opened it would take your place in the room. Make one for the other person on the server:",
 
   statsTitle: "Connection",
-  statsCodec: "Codec",
   statsSent: "Sent",
   statsReceived: "Received",
-  statsPeerConnections: "Connections",
   statsNone: "–",
 
   eventJoined: "{name} joined.",
   eventLeft: "{name} left.",
-  eventMessage: "{name}: {text}",
   eventShareStarted: "{name} shares a screen.",
   eventShareEnded: "{name} stopped sharing.",
   eventMutedByServer: "A moderator muted you.",
@@ -191,9 +187,9 @@ export const en = {
   ended_server_stopped: "The server was stopped.",
   ended_server_stopped_next: "Join again when it is running.",
   ended_offline: "This device is offline.",
-  ended_offline_next: "Check its network connection, and join again.",
+  ended_offline_next: "Check its network connection, and try again.",
   ended_unreachable: "The server cannot be reached.",
-  ended_unreachable_next: "Check that it is running and that its address is right, and join again.",
+  ended_unreachable_next: "Check that it is running and that its address is right, and try again.",
   ended_media_blocked: "The server answers, but sound and picture do not get through.",
   ended_media_blocked_next:
     "A firewall may block its media ports (UDP 7882 and up). Try another network, or ask the operator.",
@@ -207,7 +203,6 @@ export const en = {
   endedRequestId: "Request ID",
   rejoin: "Join again",
   otherLink: "Use another link",
-  backToLobby: "Back to the device check",
 } as const;
 
 export type WordKey = keyof typeof en;

@@ -49,6 +49,7 @@ export const zh: Readonly<Record<WordKey, string>> = {
   cameraLabel: "摄像头",
   micLabel: "麦克风",
   speakerLabel: "扬声器",
+  chooseDevices: "设备",
   defaultDevice: "默认设备",
   unnamedDevice: "设备 {number}",
   micLevel: "麦克风音量",
@@ -104,8 +105,6 @@ export const zh: Readonly<Record<WordKey, string>> = {
   inviteTitle: "邀请",
   leave: "离开",
   controls: "通话控制",
-  chooseMic: "选择麦克风和扬声器",
-  chooseCamera: "选择摄像头",
 
   you: "{name}（您）",
   tileMuted: "麦克风已关闭",
@@ -141,15 +140,12 @@ export const zh: Readonly<Record<WordKey, string>> = {
     "您的链接带有您本人的访问令牌：他人打开后会顶替您在房间里的位置。请在服务器上为对方生成一个：",
 
   statsTitle: "连接信息",
-  statsCodec: "编码",
   statsSent: "发送",
   statsReceived: "接收",
-  statsPeerConnections: "连接数",
   statsNone: "–",
 
   eventJoined: "{name} 加入了房间。",
   eventLeft: "{name} 离开了房间。",
-  eventMessage: "{name}：{text}",
   eventShareStarted: "{name} 开始共享屏幕。",
   eventShareEnded: "{name} 停止了共享。",
   eventMutedByServer: "管理员已将您静音。",
@@ -182,9 +178,9 @@ export const zh: Readonly<Record<WordKey, string>> = {
   ended_server_stopped: "服务器已停止。",
   ended_server_stopped_next: "请在服务器恢复运行后重新加入。",
   ended_offline: "本设备已断网。",
-  ended_offline_next: "请检查网络连接，然后重新加入。",
+  ended_offline_next: "请检查网络连接，然后重试。",
   ended_unreachable: "无法连接服务器。",
-  ended_unreachable_next: "请确认服务器正在运行且地址正确，然后重新加入。",
+  ended_unreachable_next: "请确认服务器正在运行且地址正确，然后重试。",
   ended_media_blocked: "服务器有响应，但音视频无法传输。",
   ended_media_blocked_next:
     "防火墙可能拦截了媒体端口（UDP 7882 起）。请换一个网络，或联系运维人员。",
@@ -198,5 +194,4 @@ export const zh: Readonly<Record<WordKey, string>> = {
   endedRequestId: "请求 ID",
   rejoin: "重新加入",
   otherLink: "使用其他链接",
-  backToLobby: "返回设备检测",
 };
