@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod code;
+pub mod rest;
 pub mod token;
 
 pub use livekit_protocol as proto;

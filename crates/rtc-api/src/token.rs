@@ -45,16 +45,10 @@ pub struct Claims {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub jti: String,
     /// End, in Unix seconds.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "numeric_date"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "numeric_date")]
     pub exp: Option<u64>,
     /// Beginning, in Unix seconds.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "numeric_date"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "numeric_date")]
     pub nbf: Option<u64>,
     /// Display name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -85,11 +79,7 @@ pub struct Claims {
 impl Claims {
     /// Who the bearer is: `sub`, or `jti` where a library put it there.
     pub fn identity(&self) -> &str {
-        if self.sub.is_empty() {
-            &self.jti
-        } else {
-            &self.sub
-        }
+        if self.sub.is_empty() { &self.jti } else { &self.sub }
     }
 }
 
@@ -171,11 +161,7 @@ impl<'a> UnverifiedToken<'a> {
         if now_s > exp.saturating_add(LEEWAY_S) {
             return Err(TokenError::Expired);
         }
-        if self
-            .claims
-            .nbf
-            .is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf)
-        {
+        if self.claims.nbf.is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf) {
             return Err(TokenError::NotYetValid);
         }
         Ok(&self.claims)
@@ -196,12 +182,8 @@ impl<'a> UnverifiedToken<'a> {
             return Err(TokenError::Signature);
         }
         // Compares in constant time.
-        hmac::verify(
-            &hmac::Key::new(hmac::HMAC_SHA256, key),
-            self.signed,
-            &self.signature,
-        )
-        .map_err(|_| TokenError::Signature)
+        hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), self.signed, &self.signature)
+            .map_err(|_| TokenError::Signature)
     }
 }
 
@@ -272,9 +254,7 @@ impl From<TokenError> for Refusal {
 }
 
 fn decoded(part: &str) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenError::Malformed)
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
 }
 
 /// Some libraries write `null` for what is absent.

@@ -8,10 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Absent rights are `None`, because their defaults depend on each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent grants, named as on the wire"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "independent grants, named as on the wire")]
 pub struct VideoGrants {
     /// May open and end rooms.
     #[serde(skip_serializing_if = "is_false")]
@@ -93,11 +90,8 @@ impl VideoGrants {
     /// Absent rights take LiveKit's defaults: publish and subscribe yes, data as publish, the rest
     /// no. Sources that are not known are left out; when none is left, nothing may be published.
     pub fn permissions(&self) -> Permissions {
-        let sources: Vec<TrackSource> = self
-            .can_publish_sources
-            .iter()
-            .filter_map(|name| source(name))
-            .collect();
+        let sources: Vec<TrackSource> =
+            self.can_publish_sources.iter().filter_map(|name| source(name)).collect();
         let only_unknown_sources = sources.is_empty() && !self.can_publish_sources.is_empty();
         let can_publish = self.can_publish.unwrap_or(true);
         Permissions {
@@ -135,10 +129,7 @@ impl VideoGrants {
 
 /// The program kind that a token names in `kind`; unknown words mean a standard client.
 pub fn participant_kind(name: &str) -> ParticipantKind {
-    KINDS
-        .into_iter()
-        .find(|&kind| participant_kind_name(kind) == name)
-        .unwrap_or_default()
+    KINDS.into_iter().find(|&kind| participant_kind_name(kind) == name).unwrap_or_default()
 }
 
 /// How a token names a program kind.
@@ -174,9 +165,7 @@ const SOURCES: [TrackSource; 4] = [
 /// Tokens write sources in lower case; some libraries write the protobuf name.
 fn source(name: &str) -> Option<TrackSource> {
     let name = name.to_ascii_lowercase();
-    SOURCES
-        .into_iter()
-        .find(|&source| source_name(source) == name)
+    SOURCES.into_iter().find(|&source| source_name(source) == name)
 }
 
 fn source_name(source: TrackSource) -> &'static str {

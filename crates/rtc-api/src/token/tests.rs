@@ -32,10 +32,7 @@ fn check(token: &str, key: &[u8], now_s: u64) -> Result<Claims, TokenError> {
 #[test]
 fn a_minted_token_gives_its_claims_back() {
     let mut claims = claims();
-    assert_eq!(
-        check(&mint(&claims, KEY).unwrap(), KEY, NOW),
-        Ok(claims.clone())
-    );
+    assert_eq!(check(&mint(&claims, KEY).unwrap(), KEY, NOW), Ok(claims.clone()));
 
     claims.name = "Alice ☃".into();
     claims.metadata = "{\"a\":1}".into();
@@ -63,10 +60,7 @@ fn the_jws_example_of_the_standard_verifies() {
         )
         .unwrap();
     let claims = check(token, &key, 1_300_819_000).unwrap();
-    assert_eq!(
-        (claims.iss.as_str(), claims.exp),
-        ("joe", Some(1_300_819_380))
-    );
+    assert_eq!((claims.iss.as_str(), claims.exp), ("joe", Some(1_300_819_380)));
     assert_eq!(check(token, &key, 1_300_819_441), Err(TokenError::Expired));
 }
 
@@ -86,118 +80,34 @@ fn tokens_that_are_not_to_be_believed_are_refused_with_the_reason() {
     };
     let cases: [(&str, String, Result<(), TokenError>); 26] = [
         ("good", signed(&hs256, &good, KEY), Ok(())),
-        (
-            "no typ",
-            signed(&json!({"alg": "HS256"}), &good, KEY),
-            Ok(()),
-        ),
+        ("no typ", signed(&json!({"alg": "HS256"}), &good, KEY), Ok(())),
         ("alg none, unsigned", unsigned, Err(Algorithm)),
-        (
-            "alg none, signed",
-            signed(&json!({"alg": "none"}), &good, KEY),
-            Err(Algorithm),
-        ),
-        (
-            "alg in lower case",
-            signed(&json!({"alg": "hs256"}), &good, KEY),
-            Err(Algorithm),
-        ),
-        (
-            "alg HS512",
-            signed(&json!({"alg": "HS512"}), &good, KEY),
-            Err(Algorithm),
-        ),
-        (
-            "alg RS256",
-            signed(&json!({"alg": "RS256"}), &good, KEY),
-            Err(Algorithm),
-        ),
+        ("alg none, signed", signed(&json!({"alg": "none"}), &good, KEY), Err(Algorithm)),
+        ("alg in lower case", signed(&json!({"alg": "hs256"}), &good, KEY), Err(Algorithm)),
+        ("alg HS512", signed(&json!({"alg": "HS512"}), &good, KEY), Err(Algorithm)),
+        ("alg RS256", signed(&json!({"alg": "RS256"}), &good, KEY), Err(Algorithm)),
         ("no alg", signed(&json!({}), &good, KEY), Err(Malformed)),
-        (
-            "crit",
-            signed(&json!({"alg": "HS256", "crit": ["b64"]}), &good, KEY),
-            Err(Algorithm),
-        ),
-        (
-            "another key",
-            signed(&hs256, &good, b"another"),
-            Err(Signature),
-        ),
-        (
-            "no expiry",
-            signed(&hs256, &json!({"iss": "app"}), KEY),
-            Err(NoExpiry),
-        ),
-        (
-            "null expiry",
-            signed(&hs256, &with("exp", Value::Null), KEY),
-            Err(NoExpiry),
-        ),
-        (
-            "text expiry",
-            signed(&hs256, &with("exp", json!("1700000000")), KEY),
-            Err(Malformed),
-        ),
-        (
-            "negative expiry",
-            signed(&hs256, &with("exp", json!(-1)), KEY),
-            Err(Malformed),
-        ),
-        (
-            "huge expiry",
-            signed(&hs256, &with("exp", json!(u64::MAX)), KEY),
-            Ok(()),
-        ),
-        (
-            "infinite expiry",
-            signed(&hs256, &with("exp", json!(1e300)), KEY),
-            Err(Malformed),
-        ),
-        (
-            "expiry zero",
-            signed(&hs256, &with("exp", json!(0)), KEY),
-            Err(Expired),
-        ),
-        (
-            "expiry at the leeway",
-            signed(&hs256, &with("exp", json!(NOW - 60)), KEY),
-            Ok(()),
-        ),
-        (
-            "expiry past it",
-            signed(&hs256, &with("exp", json!(NOW - 61)), KEY),
-            Err(Expired),
-        ),
-        (
-            "expiry, fraction",
-            signed(&hs256, &with("exp", json!(NOW as f64 + 0.5)), KEY),
-            Ok(()),
-        ),
-        (
-            "begin at the leeway",
-            signed(&hs256, &with("nbf", json!(NOW + 60)), KEY),
-            Ok(()),
-        ),
-        (
-            "begin past it",
-            signed(&hs256, &with("nbf", json!(NOW + 61)), KEY),
-            Err(NotYetValid),
-        ),
-        (
-            "payload is no object",
-            signed(&hs256, &json!([1]), KEY),
-            Err(Malformed),
-        ),
+        ("crit", signed(&json!({"alg": "HS256", "crit": ["b64"]}), &good, KEY), Err(Algorithm)),
+        ("another key", signed(&hs256, &good, b"another"), Err(Signature)),
+        ("no expiry", signed(&hs256, &json!({"iss": "app"}), KEY), Err(NoExpiry)),
+        ("null expiry", signed(&hs256, &with("exp", Value::Null), KEY), Err(NoExpiry)),
+        ("text expiry", signed(&hs256, &with("exp", json!("1700000000")), KEY), Err(Malformed)),
+        ("negative expiry", signed(&hs256, &with("exp", json!(-1)), KEY), Err(Malformed)),
+        ("huge expiry", signed(&hs256, &with("exp", json!(u64::MAX)), KEY), Ok(())),
+        ("infinite expiry", signed(&hs256, &with("exp", json!(1e300)), KEY), Err(Malformed)),
+        ("expiry zero", signed(&hs256, &with("exp", json!(0)), KEY), Err(Expired)),
+        ("expiry at the leeway", signed(&hs256, &with("exp", json!(NOW - 60)), KEY), Ok(())),
+        ("expiry past it", signed(&hs256, &with("exp", json!(NOW - 61)), KEY), Err(Expired)),
+        ("expiry, fraction", signed(&hs256, &with("exp", json!(NOW as f64 + 0.5)), KEY), Ok(())),
+        ("begin at the leeway", signed(&hs256, &with("nbf", json!(NOW + 60)), KEY), Ok(())),
+        ("begin past it", signed(&hs256, &with("nbf", json!(NOW + 61)), KEY), Err(NotYetValid)),
+        ("payload is no object", signed(&hs256, &json!([1]), KEY), Err(Malformed)),
         (
             "attributes are no object",
             signed(&hs256, &with("attributes", json!(1)), KEY),
             Err(Malformed),
         ),
-        (
-            "null name",
-            signed(&hs256, &with("name", Value::Null), KEY),
-            Ok(()),
-        ),
+        ("null name", signed(&hs256, &with("name", Value::Null), KEY), Ok(())),
         (
             "unknown claims",
             signed(&hs256, &with("inference", json!({"perform": true})), KEY),
@@ -236,18 +146,10 @@ fn texts_that_are_no_tokens_are_malformed() {
         format!("{token}."),
         format!(" {token}"),
         format!("{signed}.*"),
-        format!(
-            "{}.{}.x",
-            URL_SAFE_NO_PAD.encode("{"),
-            URL_SAFE_NO_PAD.encode("{")
-        ),
+        format!("{}.{}.x", URL_SAFE_NO_PAD.encode("{"), URL_SAFE_NO_PAD.encode("{")),
     ];
     for case in cases {
-        assert_eq!(
-            UnverifiedToken::parse(&case).err(),
-            Some(TokenError::Malformed),
-            "{case}"
-        );
+        assert_eq!(UnverifiedToken::parse(&case).err(), Some(TokenError::Malformed), "{case}");
     }
 }
 
@@ -259,10 +161,7 @@ fn sizes_are_bounded_on_both_sides() {
     claims.metadata = "x".repeat(100 * 1024);
     assert_eq!(mint(&claims, KEY), Err(TokenError::TooLarge));
     let long = "a".repeat(TOKEN_BYTES_MAX + 1);
-    assert_eq!(
-        UnverifiedToken::parse(&long).err(),
-        Some(TokenError::TooLarge)
-    );
+    assert_eq!(UnverifiedToken::parse(&long).err(), Some(TokenError::TooLarge));
 }
 
 #[test]
@@ -270,10 +169,7 @@ fn deep_json_is_refused_without_a_deep_stack() {
     let deep = format!("{}1{}", "[".repeat(20_000), "]".repeat(20_000));
     let part = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":1,\"x\":{deep}}}"));
     let token = format!("{HEADER_HS256}.{part}.AA");
-    assert_eq!(
-        UnverifiedToken::parse(&token).err(),
-        Some(TokenError::Malformed)
-    );
+    assert_eq!(UnverifiedToken::parse(&token).err(), Some(TokenError::Malformed));
 }
 
 #[test]
@@ -284,34 +180,14 @@ fn an_empty_key_never_verifies() {
 
 #[test]
 fn a_token_without_expiry_cannot_be_minted() {
-    assert_eq!(
-        mint(
-            &Claims {
-                exp: None,
-                ..claims()
-            },
-            KEY
-        ),
-        Err(TokenError::NoExpiry)
-    );
+    assert_eq!(mint(&Claims { exp: None, ..claims() }, KEY), Err(TokenError::NoExpiry));
 }
 
 #[test]
 fn the_identity_may_stand_in_jti() {
-    let by_jti = Claims {
-        sub: String::new(),
-        jti: "bob".into(),
-        ..claims()
-    };
+    let by_jti = Claims { sub: String::new(), jti: "bob".into(), ..claims() };
     assert_eq!(by_jti.identity(), "bob");
-    assert_eq!(
-        Claims {
-            sub: "alice".into(),
-            ..by_jti
-        }
-        .identity(),
-        "alice"
-    );
+    assert_eq!(Claims { sub: "alice".into(), ..by_jti }.identity(), "alice");
 }
 
 #[test]
@@ -332,10 +208,7 @@ fn room_configuration_is_read_in_both_spellings_of_proto3_json() {
         assert_eq!((read.empty_timeout, read.departure_timeout), (5, 6));
         assert_eq!((read.max_participants, read.metadata.as_str()), (7, "m"));
     }
-    assert_eq!(
-        config(json!({"emptyTimeout": -1})).err(),
-        Some(TokenError::Malformed)
-    );
+    assert_eq!(config(json!({"emptyTimeout": -1})).err(), Some(TokenError::Malformed));
 }
 
 #[test]
@@ -344,10 +217,7 @@ fn absent_rights_take_livekits_defaults() {
     let permissions = grants.permissions();
     assert_eq!(permissions, rtc_model::Permissions::default());
 
-    let grants = VideoGrants {
-        can_publish: Some(false),
-        ..VideoGrants::default()
-    };
+    let grants = VideoGrants { can_publish: Some(false), ..VideoGrants::default() };
     assert!(!grants.permissions().can_publish_data);
     let grants = VideoGrants {
         can_publish: Some(false),
@@ -369,28 +239,18 @@ fn sources_limit_what_may_be_published() {
     assert!(permissions.may_publish(TrackSource::Camera));
     assert!(permissions.may_publish(TrackSource::ScreenShare));
     assert!(!permissions.may_publish(TrackSource::Microphone));
-    assert!(
-        !sources(&["hologram"])
-            .permissions()
-            .may_publish(TrackSource::Camera)
-    );
+    assert!(!sources(&["hologram"]).permissions().may_publish(TrackSource::Camera));
 }
 
 #[test]
 fn roles_become_rights_and_rights_survive_a_refresh() {
     let room = RoomName::new("r").unwrap();
-    let cases = [
-        (Role::Joiner, true, true),
-        (Role::Player, false, true),
-        (Role::Publisher, true, false),
-    ];
+    let cases =
+        [(Role::Joiner, true, true), (Role::Player, false, true), (Role::Publisher, true, false)];
     for (role, publish, subscribe) in cases {
         let grants = VideoGrants::for_role(&room, role);
         let permissions = grants.permissions();
-        assert_eq!(
-            (permissions.can_publish, permissions.can_subscribe),
-            (publish, subscribe)
-        );
+        assert_eq!((permissions.can_publish, permissions.can_subscribe), (publish, subscribe));
         assert_eq!(permissions.can_publish_data, publish);
         assert!(grants.room_join && grants.room == "r");
         let again = VideoGrants::from_permissions(&room, &permissions);
@@ -403,10 +263,7 @@ fn kinds_have_names() {
     assert_eq!(participant_kind("agent"), ParticipantKind::Agent);
     assert_eq!(participant_kind(""), ParticipantKind::Standard);
     assert_eq!(participant_kind("toaster"), ParticipantKind::Standard);
-    assert_eq!(
-        participant_kind(participant_kind_name(ParticipantKind::Sip)),
-        ParticipantKind::Sip
-    );
+    assert_eq!(participant_kind(participant_kind_name(ParticipantKind::Sip)), ParticipantKind::Sip);
 }
 
 #[test]
@@ -422,11 +279,7 @@ fn the_published_vector_of_the_access_signature_holds() {
     assert!(covered.matches(b"12345ABCDEF12345", signature));
     assert!(!covered.matches(b"12345ABCDEF12346", signature));
     assert!(
-        !AccessSignature {
-            ctime: "1700007201",
-            ..covered
-        }
-        .matches(b"12345ABCDEF12345", signature)
+        !AccessSignature { ctime: "1700007201", ..covered }.matches(b"12345ABCDEF12345", signature)
     );
     for wrong in ["", "zz", &signature[..62], &format!("{signature}00")] {
         assert!(!covered.matches(b"12345ABCDEF12345", wrong), "{wrong}");
