@@ -22,9 +22,9 @@ export class Server {
     try {
       await server.ready();
     } catch (error) {
-      const log = server.log;
-      await server.stop();
-      throw new Error(`${error.message}\n--- server log ---\n${log}`);
+      await stop(child);
+      await rm(directory, { recursive: true, force: true });
+      throw new Error(`${error.message}\n--- server log ---\n${server.log}`);
     }
     return server;
   }

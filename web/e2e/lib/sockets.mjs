@@ -13,14 +13,15 @@ export class Socket {
   /**
    * Opens `path` with `token` and `query`. Fails with the HTTP status and body when the server refuses the upgrade.
    */
-  static async open(server, path, token, query = {}) {
-    const url = new URL(path, server.ws);
+  static async open(server, path, token, query = {}, headers = {}) {
+    const url = new URL(server.ws + path);
     if (token) url.searchParams.set("access_token", token);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
     const options = {
       handshakeTimeout: 10_000,
       localAddress: ATTACKER_IP,
       perMessageDeflate: false,
+      headers,
     };
     const socket = new WebSocket(url, options);
     const self = new Socket(socket);

@@ -211,6 +211,7 @@
 
     // -- publishing
 
+    // With `stereo`, the right ear hears twice the frequency.
     async publish_audio({
       name = "audio",
       frequency = 440,
@@ -218,13 +219,19 @@
       source = "microphone",
       dtx = false,
       red = true,
+      stereo = false,
     } = {}) {
       const context = new AudioContext({ sampleRate: 48000 });
-      const oscillator = new OscillatorNode(context, { frequency });
       const gain = new GainNode(context, { gain: amplitude });
-      const destination = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
-      oscillator.connect(gain).connect(destination);
-      oscillator.start();
+      const channelCount = stereo ? 2 : 1;
+      const destination = new MediaStreamAudioDestinationNode(context, { channelCount });
+      const merger = new ChannelMergerNode(context, { numberOfInputs: channelCount });
+      for (let channel = 0; channel < channelCount; channel++) {
+        const oscillator = new OscillatorNode(context, { frequency: frequency * (channel + 1) });
+        oscillator.connect(merger, 0, channel);
+        oscillator.start();
+      }
+      merger.connect(gain).connect(destination);
       await context.resume();
       this.sources.set(name, { gain, stop: () => context.close() });
       const track = new LocalAudioTrack(destination.stream.getAudioTracks()[0], undefined, true);
@@ -233,6 +240,7 @@
         source,
         dtx,
         red,
+        ...(stereo ? { forceStereo: true } : {}),
       });
       return { sid: publication.trackSid };
     }

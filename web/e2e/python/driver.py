@@ -106,6 +106,7 @@ class Sink:
     def __init__(self, track: rtc.Track) -> None:
         self.rms = 0.0
         self.frequency = 0.0
+        self.frequency_right = 0.0
         self.frames = 0
         self.distinct = 0
         self.size = (0, 0)
@@ -116,17 +117,19 @@ class Sink:
         self.task = asyncio.create_task(self.hear() if audio else self.watch())
 
     async def hear(self) -> None:
-        heard = np.zeros(0, dtype=np.float64)
-        async for event in rtc.AudioStream(self.track, sample_rate=SAMPLE_RATE, num_channels=1):
-            chunk = np.frombuffer(event.frame.data, dtype=np.int16).astype(np.float64) / 32768
-            heard = np.concatenate([heard, chunk])
+        heard = np.zeros((0, 2), dtype=np.float64)
+        async for event in rtc.AudioStream(self.track, sample_rate=SAMPLE_RATE, num_channels=2):
+            samples = np.frombuffer(event.frame.data, dtype=np.int16).astype(np.float64) / 32768
+            heard = np.concatenate([heard, samples.reshape(-1, 2)])
             self.frames += 1
             if len(heard) < ANALYSIS_SAMPLES:
                 continue
             window, heard = heard[:ANALYSIS_SAMPLES], heard[ANALYSIS_SAMPLES:]
-            self.rms = float(np.sqrt(np.mean(window**2)))
-            spectrum = np.abs(np.fft.rfft(window))
-            self.frequency = float(np.argmax(spectrum) * SAMPLE_RATE / ANALYSIS_SAMPLES)
+            self.rms = float(np.sqrt(np.mean(window[:, 0] ** 2)))
+            self.frequency, self.frequency_right = (
+                float(np.argmax(np.abs(np.fft.rfft(window[:, side]))) * SAMPLE_RATE / ANALYSIS_SAMPLES)
+                for side in (0, 1)
+            )
 
     async def watch(self) -> None:
         previous = b""
@@ -150,6 +153,7 @@ class Sink:
         return {
             "rms": self.rms,
             "frequency": self.frequency,
+            "frequencyRight": self.frequency_right,
             "frames": self.frames,
             "distinct": self.distinct,
             "width": self.size[0],
