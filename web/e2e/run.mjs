@@ -25,14 +25,16 @@ const suites = (directory) =>
     .map((file) => join(HERE, directory, file))
     .filter((file) => wanted.length === 0 || wanted.includes(basename(file, ".test.mjs")));
 
+// Every suite with a network of its own gets a fresh one.
 const groups = [
-  { prefix: [], files: [...suites("tests"), ...suites("server-sdk")] },
-  { prefix: NAMESPACE, files: suites("tests/netns") },
+  { prefix: [], files: suites("tests") },
+  ...suites("tests/netns").map((file) => ({ prefix: NAMESPACE, files: [file] })),
 ].filter(({ files }) => files.length > 0);
 
 if (flags.includes("--list")) {
-  for (const { files } of groups)
+  for (const { files } of groups) {
     for (const file of files) console.log(basename(file, ".test.mjs"));
+  }
   process.exit(0);
 }
 
