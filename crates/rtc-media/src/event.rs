@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use rtc_model::{
-    Codec, LeaveReason, ParticipantId, Quality, RejoinAdvice, StreamState, TrackId,
-};
+use rtc_model::{Codec, LeaveReason, ParticipantId, Quality, RejoinAdvice, StreamState, TrackId};
 
 use crate::{
     command::{MessageChannel, PeerRole},

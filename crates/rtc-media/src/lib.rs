@@ -7,31 +7,33 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc, clippy::iter_over_hash_type)]
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
 mod allocate;
 pub mod command;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
 mod dynacast;
+mod engine;
 pub mod event;
 pub mod info;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
 mod keyframe;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
 mod layer;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod participant;
 mod payload;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod peer;
+mod publication;
 mod quality;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
 mod rate;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+mod red;
 mod rewrite;
 mod room;
-#[cfg_attr(not(test), expect(dead_code, reason = "the room takes it up piece by piece"))]
+pub mod route;
+mod sdp;
 mod speaker;
 pub mod stats;
+mod subscription;
 #[cfg(test)]
 mod testing;
 pub mod transmit;
+
+/// A time that never comes within a process's life: thirty years.
+pub(crate) const FAR_AWAY: std::time::Duration = std::time::Duration::from_secs(946_080_000);
 
 pub use room::{Handled, Room, RoomConfig, Seed};
