@@ -1,0 +1,4 @@
+//! Tests of the generator as a whole.
+
+mod answerer;
+mod client;
