@@ -20,7 +20,7 @@ use axum::{
 };
 use prometheus_client::registry::Registry;
 use rand::RngCore;
-use rtc_api::code::ErrorCode;
+use rtc_api::{code::ErrorCode, rest::Problem};
 use rtc_backends::Db;
 use rtc_model::Network;
 use serde_json::json;
@@ -52,7 +52,7 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The public site.
-pub(crate) fn public(site: Site, control: Router, node: Router) -> Router {
+pub(crate) fn public(site: Site, control: Router, demo: Router, node: Router) -> Router {
     let body_timeout = site.body_timeout;
     Router::new()
         .merge(pages::router())
@@ -62,6 +62,7 @@ pub(crate) fn public(site: Site, control: Router, node: Router) -> Router {
         .route("/settings/regions", get(|| async { Json(json!({ "regions": [] })) }))
         .with_state(site)
         .merge(control)
+        .merge(demo)
         .merge(node)
         .fallback(not_found)
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
@@ -139,23 +140,23 @@ async fn identify(mut request: Request, next: Next) -> Response {
 }
 
 async fn not_found(headers: HeaderMap) -> Response {
-    problem(ErrorCode::NotFound, &headers)
+    problem(ErrorCode::NotFound, ErrorCode::NotFound.advice(), &headers)
 }
 
-/// RFC 9457 problem.
-fn problem(code: ErrorCode, headers: &HeaderMap) -> Response {
+/// An RFC 9457 problem for the request with these headers.
+pub(crate) fn problem(code: ErrorCode, detail: &str, headers: &HeaderMap) -> Response {
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let status = StatusCode::from_u16(code.http_status()).unwrap_or_default();
-    let body = json!({
-        "type": "about:blank",
-        "title": code.title(),
-        "status": code.http_status(),
-        "detail": code.advice(),
-        "code": code.as_str(),
-        "request_id": id,
-    });
+    let body = Problem {
+        kind: format!("urn:sparkrtc:error:{}", code.as_str()),
+        title: code.title().to_owned(),
+        status: code.http_status(),
+        detail: detail.to_owned(),
+        code: code.as_str().to_owned(),
+        request_id: id.to_owned(),
+    };
     let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, body.to_string()).into_response()
+    (status, kind, serde_json::to_string(&body).unwrap_or_default()).into_response()
 }
 
 async fn ready(State(site): State<Site>) -> Response {
@@ -179,11 +180,12 @@ async fn metrics(
     let local = client_address(peer.ip(), &headers, &site.trusted_proxies)
         .is_some_and(|address| address.is_loopback());
     if !local && !is_admin(&headers, &site.admin_token) {
-        return problem(ErrorCode::Unauthenticated, &headers);
+        let detail = "Metrics are for this machine, or for bearers of the admin token.";
+        return problem(ErrorCode::Unauthenticated, detail, &headers);
     }
     let mut text = String::new();
     if prometheus_client::encoding::text::encode(&mut text, &site.registry).is_err() {
-        return problem(ErrorCode::Internal, &headers);
+        return problem(ErrorCode::Internal, ErrorCode::Internal.advice(), &headers);
     }
     ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response()
 }

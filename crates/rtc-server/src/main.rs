@@ -5,6 +5,7 @@ mod banner;
 mod cli;
 mod config;
 mod data_dir;
+mod demo;
 mod http;
 mod listener;
 mod logs;

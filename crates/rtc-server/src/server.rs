@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use prometheus_client::registry::Registry;
 use rand::RngCore;
 use rtc_backends::{Bus, Db, DbConfig};
@@ -32,6 +33,7 @@ use crate::{
     banner,
     config::{Config, Secret},
     data_dir::{DataDir, DataDirError, Ports},
+    demo::{self, Demo},
     http::{self, Site},
     listener::{self, Bounds},
     metrics::ProcessCollector,
@@ -49,8 +51,7 @@ pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let running = Running::start(&config, &data).await?;
     let ports = running.ports.clone();
     data.write_ports(&ports).map_err(|e| data_dir_failure(&e))?;
-    let invitations = banner::invitations(&running.control, &config, &data, ports.http).await;
-    banner::print(&config, &ports, &invitations);
+    banner::print(&config, &ports, running.join.as_deref());
     let mut signals = Signals::new()?;
     signals.next().await;
     tracing::info!(within = %config.shutdown.timeout, "shutting down; once more stops at once");
@@ -72,6 +73,8 @@ struct Running {
     stop: CancellationToken,
     tasks: TaskTracker,
     db: Db,
+    /// The part of the page's address that joins the demo room.
+    join: Option<String>,
 }
 
 impl Running {
@@ -100,7 +103,7 @@ impl Running {
         .await
         .map_err(|e| control_failure(&e))?;
 
-        let running = Self {
+        let mut running = Self {
             ports: Ports { http: http_addr, media_udp: node.media_addrs() },
             control,
             node,
@@ -108,38 +111,45 @@ impl Running {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             db,
+            join: None,
         };
-        running.listen(config, data, (http, tls.map(TlsAcceptor::from)), registry, admin_token)?;
-        Ok(running)
-    }
-
-    /// Opens the doors: HTTP for everybody, the control socket for local commands.
-    fn listen(
-        &self,
-        config: &Config,
-        data: &DataDir,
-        (http, tls): (TcpListener, Option<TlsAcceptor>),
-        registry: Registry,
-        admin_token: Secret,
-    ) -> Result<(), Failure> {
-        let bounds = Bounds::new(&config.http);
-        let control_socket = bind_control_socket(data)?;
-        let local = http::local(self.control.router(), &admin_token);
-        let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
-        self.tasks.spawn(listener::run_unix(control_socket, local, bounds.clone(), stop, tasks));
-
+        let api = http::local(running.control.router(), &admin_token);
+        let demo = Demo::prepare(&api, data).await?;
+        running.join = demo.fragment(&api).await;
+        let demo = demo::router(demo, api.clone());
+        running.listen_locally(config, data, api)?;
         let site = Site {
             registry: Arc::new(registry),
-            db: self.db.clone(),
-            accepting: Arc::clone(&self.accepting),
+            db: running.db.clone(),
+            accepting: Arc::clone(&running.accepting),
             admin_token,
             trusted_proxies: config.http.trusted_proxies.as_slice().into(),
             body_timeout: config.http.body_timeout.0,
         };
-        let public = http::public(site, self.control.router(), self.node.router());
+        let site = http::public(site, running.control.router(), demo, running.node.router());
+        running.listen(config, http, tls.map(TlsAcceptor::from), site);
+        Ok(running)
+    }
+
+    /// Opens the door of local commands.
+    fn listen_locally(&self, config: &Config, data: &DataDir, api: Router) -> Result<(), Failure> {
+        let socket = bind_control_socket(data)?;
         let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
-        self.tasks.spawn(listener::run_tcp(http, tls, public, bounds, stop, tasks));
+        self.tasks.spawn(listener::run_unix(socket, api, Bounds::new(&config.http), stop, tasks));
         Ok(())
+    }
+
+    /// Opens the door for everybody.
+    fn listen(&self, config: &Config, http: TcpListener, tls: Option<TlsAcceptor>, site: Router) {
+        let (stop, tasks) = (self.stop.clone(), self.tasks.clone());
+        self.tasks.spawn(listener::run_tcp(
+            http,
+            tls,
+            site,
+            Bounds::new(&config.http),
+            stop,
+            tasks,
+        ));
     }
 
     /// Stops accepting, says goodbye to participants, delivers what is in flight; what is not done
@@ -161,11 +171,13 @@ impl Running {
 }
 
 fn node_config(config: &Config) -> NodeConfig {
+    let proxies = config.http.trusted_proxies.iter();
+    let trusted_proxies = proxies.filter_map(|network| network.to_string().parse().ok()).collect();
     NodeConfig {
         media: config.media_bind(),
         public_ip: config.media.public_ip,
         threads: config.media.threads,
-        trusted_proxies: config.http.trusted_proxies.clone(),
+        trusted_proxies,
         limits: config.node_limits(),
         room_limits: config.room_limits(),
         estimate_bandwidth: config.media.estimate_bandwidth,
@@ -220,6 +232,11 @@ fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
     let proxied = !config.http.trusted_proxies.is_empty();
     let listening = if proxied { Listening::Anywhere } else { Listening::at(http) };
     let policy = OutboundPolicy::new(listening, allowed);
+    WebhooksConfig { urls: config.webhooks.urls.clone(), policy: Arc::new(policy) }
+}
+
+fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
+    let policy = OutboundPolicy::new(Listening::at(http), config.webhooks.allow_networks.clone());
     WebhooksConfig { urls: config.webhooks.urls.clone(), policy: Arc::new(policy) }
 }
 
