@@ -5,7 +5,7 @@ import { Frame } from "../Frame.tsx";
 import { fragmentOfPaste, type Invitation } from "../invitation.ts";
 import { useWords } from "../useWords.ts";
 
-const TOKEN_COMMAND = "sparkrtc app token APP_ID --room ROOM --identity NAME";
+const TOKEN_COMMAND = "sparkrtc app token APP --room ROOM --user NAME";
 
 interface WelcomeProps {
   invitation: Invitation & { kind: "none" | "unreadable" };

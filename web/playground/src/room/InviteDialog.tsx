@@ -22,7 +22,7 @@ export function InviteDialog({ room, link, onClose }: InviteDialogProps) {
         <>
           <p>{words.say("inviteOwnOnly")}</p>
           <pre className="command">
-            <code>{`sparkrtc app token APP_ID --room ${quoted(room)} --identity NAME`}</code>
+            <code>{`sparkrtc app token APP --room ${quoted(room)} --user NAME`}</code>
           </pre>
         </>
       )}

@@ -168,7 +168,7 @@ export const en = {
   ended_invite_invalid: "The server does not know this invitation.",
   ended_invite_invalid_next: "Use the link that the server printed at its last start.",
   ended_app_disabled: "This app is disabled: nobody can join its rooms now.",
-  ended_app_disabled_next: "An operator can enable it: sparkrtc app enable APP_ID. Then try again.",
+  ended_app_disabled_next: "An operator can enable it: sparkrtc app enable APP. Then try again.",
   ended_app_not_found: "The app of this link does not exist on this server.",
   ended_app_not_found_next: "Check that the link is meant for this server, or ask for a new one.",
   ended_forbidden: "This link does not allow joining the room.",

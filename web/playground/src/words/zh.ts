@@ -160,7 +160,7 @@ export const zh: Readonly<Record<WordKey, string>> = {
   ended_invite_invalid: "服务器不认识此邀请。",
   ended_invite_invalid_next: "请使用服务器最近一次启动时输出的链接。",
   ended_app_disabled: "此应用已停用，目前无法加入其房间。",
-  ended_app_disabled_next: "运维人员可执行 sparkrtc app enable APP_ID 启用应用，之后请重试。",
+  ended_app_disabled_next: "运维人员可执行 sparkrtc app enable APP 启用应用，之后请重试。",
   ended_app_not_found: "此服务器上没有链接所属的应用。",
   ended_app_not_found_next: "请确认链接对应的是本服务器，或索取新的链接。",
   ended_forbidden: "此链接不允许加入该房间。",

@@ -1,0 +1,230 @@
+// Two people meet on the page.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { after, before, test } from "node:test";
+import { Server } from "../../lib/server.mjs";
+import { freshRoom, mint } from "../../lib/tokens.mjs";
+import { until } from "../../lib/wait.mjs";
+import {
+  enter,
+  join,
+  MEET_DEADLINE_MS,
+  meets,
+  NARROW,
+  openBrowser,
+  openWindow,
+  shot,
+  tokenLink,
+  watch,
+  watched,
+  withQuery,
+} from "./people.mjs";
+
+/** Decoded pictures that are watched for freezes: about four seconds. */
+const WATCHED_FRAMES = 100;
+const SHARED_TITLE = "Shared page";
+
+let server;
+let browser;
+
+before(async () => {
+  server = await Server.start();
+  browser = await openBrowser([`--auto-select-tab-capture-source-by-title=${SHARED_TITLE}`]);
+});
+
+after(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Two windows in one room, each with a token of its own. */
+async function twoPeople(query = "test=1") {
+  const room = freshRoom("page");
+  const people = [];
+  for (const name of ["Ann", "Ben"]) {
+    const page = await openWindow(browser);
+    const token = await mint(room, name.toLowerCase(), { name });
+    await enter(page, tokenLink(server, token, query));
+    people.push(page);
+  }
+  return [...people, room];
+}
+
+test("the printed link, opened in two windows, joins two people who see and hear each other", async () => {
+  const link = await until("the link", () => /\bhttp\S+\/play#demo=\S+/.exec(server.log)?.[0]);
+  const ann = await openWindow(browser);
+  // A second window of the same browser shares its storage, as a newcomer's would.
+  const ben = watched(await ann.context().newPage());
+  const openedAt = performance.now();
+  await Promise.all([
+    ann.goto(withQuery(link)).then(() => join(ann, { name: "Ann" })),
+    ben.goto(withQuery(link)).then(() => join(ben, { name: "Ben" })),
+  ]);
+  await Promise.all([meets(ann, "Ben"), meets(ben, "Ann")]);
+  const seconds = (performance.now() - openedAt) / 1000;
+  assert.ok(seconds * 1000 <= MEET_DEADLINE_MS, `met after ${seconds.toFixed(1)} s`);
+
+  for (const [page, other] of [
+    [ann, "Ben"],
+    [ben, "Ann"],
+  ]) {
+    const seen = await watch(page, other, WATCHED_FRAMES);
+    assert.equal(seen.freezes, 0, JSON.stringify(seen));
+    assert.ok(seen.energy > 0, JSON.stringify(seen));
+  }
+  await shot(ann, "call-wide-light");
+  await ben.setViewportSize(NARROW);
+  await ben.emulateMedia({ colorScheme: "dark" });
+  await shot(ben, "call-narrow-dark");
+
+  for (const page of [ann, ben]) {
+    const elsewhere = page.asked.filter((url) => new URL(url).host !== new URL(link).host);
+    assert.deepEqual(elsewhere, [], "nothing is asked of anybody else");
+    assert.deepEqual(page.failures, []);
+  }
+  await ann.context().close();
+});
+
+test("a shared tab appears large in the other window, with its sound", async () => {
+  const shared = await servePageToShare();
+  const [ann, ben, room] = await twoPeople();
+  const tab = await ann.context().newPage();
+  await tab.goto(shared.url);
+  await tab.getByRole("button").click();
+  await ann.bringToFront();
+
+  await ann.getByRole("button", { name: "Share screen" }).click();
+  const sources = { video: "screen_share", audio: "screen_share_audio" };
+  await meets(ben, "Ann", sources);
+  const seen = await watch(ben, "Ann", 20, sources);
+  assert.ok(seen.energy > 0, JSON.stringify(seen));
+  await ben.getByText("Ann shares a screen", { exact: true }).waitFor();
+  await shot(ben, "share-wide-light");
+  await shot(ann, "share-own-wide-light");
+  await ben.setViewportSize(NARROW);
+  await shot(ben, "share-narrow-light");
+
+  await ann.getByRole("button", { name: "Stop sharing" }).first().click();
+  await ben.getByText("Ann shares a screen", { exact: true }).waitFor({ state: "detached" });
+  assert.ok(room);
+  await shared.close();
+  await ann.context().close();
+  await ben.context().close();
+});
+
+test("chat, mute and leaving reach the other; leaving offers the way back", async () => {
+  const [ann, ben] = await twoPeople();
+  await meets(ann, "Ben");
+
+  await ann.getByRole("button", { name: "Chat" }).click();
+  await ann.getByLabel("Message to everybody").fill("你好, hello <b>there</b>");
+  await ann.keyboard.press("Enter");
+  await ben.getByRole("button", { name: "Chat, 1 unread message" }).click();
+  await ben.getByRole("log").getByText("你好, hello <b>there</b>").waitFor();
+  await shot(ben, "chat-wide-light");
+  await ben.setViewportSize(NARROW);
+  await shot(ben, "chat-narrow-light");
+  await ben.getByRole("button", { name: "Close" }).click();
+
+  await ann.getByRole("button", { name: "Mute microphone" }).click();
+  const tileOfAnn = ben.locator("[data-identity=ann][data-source=camera]");
+  await tileOfAnn.getByText("microphone off").waitFor();
+  await ann.getByRole("button", { name: "Turn camera off" }).click();
+  await tileOfAnn.locator("video").waitFor({ state: "detached" });
+  await ben.getByRole("button", { name: "People" }).click();
+  await ben.getByRole("complementary").getByText("Ben (you)").waitFor();
+  await shot(ben, "people-narrow-light");
+
+  await ann.getByRole("button", { name: "Leave" }).click();
+  await ann.getByRole("heading", { name: "You left the room." }).waitFor();
+  await tileOfAnn.waitFor({ state: "detached" });
+  await ann.getByRole("button", { name: "Join again" }).click();
+  await ann.getByRole("button", { name: "Leave" }).waitFor();
+  await tileOfAnn.waitFor();
+  await ann.context().close();
+  await ben.context().close();
+});
+
+for (const [codec, connections] of [
+  ["h264", "dual"],
+  ["av1", "single"],
+]) {
+  test(`${codec} over ${connections} peer connections, chosen under Advanced, is what arrives`, async () => {
+    const query = `test=1&codec=${codec}${connections === "dual" ? "&pc=dual" : ""}`;
+    const [ann, ben] = await twoPeople(query);
+    await meets(ben, "Ann", { deadline: 20_000 });
+    const seen = await watch(ben, "Ann", 10);
+    assert.equal(seen.codec?.toLowerCase(), `video/${codec}`);
+    await ann.getByRole("button", { name: "Settings" }).click();
+    await ann.getByRole("dialog").getByText(codec.toUpperCase()).first().waitFor();
+    await shot(ann, `settings-${codec}`);
+    await ann.keyboard.press("Escape");
+    await ann.getByRole("dialog").waitFor({ state: "detached" });
+    await ann.context().close();
+    await ben.context().close();
+  });
+}
+
+test("the whole way is possible by keyboard, in Chinese", async () => {
+  const room = freshRoom("page");
+  const page = await openWindow(browser, {
+    locale: "zh-CN",
+    colorScheme: "dark",
+    viewport: NARROW,
+  });
+  const token = await mint(room, "li", { name: "李雷" });
+  await page.goto(tokenLink(server, token));
+  assert.equal(await page.locator("html").getAttribute("lang"), "zh-CN");
+  await page.waitForSelector("video.preview-video");
+  await pressOn(page, "加入");
+  await page.getByRole("button", { name: "离开" }).waitFor();
+  await page.getByText("房间里只有您一人。").waitFor();
+  await pressOn(page, "静音麦克风");
+  await page.getByRole("button", { name: "取消静音" }).waitFor();
+  await shot(page, "alone-narrow-dark-zh");
+  await pressOn(page, "邀请");
+  await page.getByRole("dialog").waitFor();
+  await shot(page, "invite-token-narrow-dark-zh");
+  await page.keyboard.press("Escape");
+  await pressOn(page, "离开");
+  await page.getByRole("heading", { name: "您已离开房间。" }).waitFor();
+  await page.context().close();
+});
+
+/** Most stops of the Tab key on any of the pages. */
+const TAB_STOPS_MAX = 30;
+
+/** Walks with Tab to the button of this name and presses Enter. */
+async function pressOn(page, name) {
+  for (let stop = 0; stop < TAB_STOPS_MAX; stop += 1) {
+    await page.keyboard.press("Tab");
+    const focused = await page.evaluate(() => {
+      const element = document.activeElement;
+      return element?.getAttribute("aria-label") ?? element?.textContent?.trim();
+    });
+    if (focused === name) return page.keyboard.press("Enter");
+  }
+  throw new Error(`Tab does not reach ${name}`);
+}
+
+/** A page that moves and sounds, to be shared. */
+async function servePageToShare() {
+  const html = `<!doctype html><title>${SHARED_TITLE}</title><button>Sound</button><canvas width="600" height="400"></canvas><script>
+    const pen = document.querySelector("canvas").getContext("2d");
+    const draw = () => { pen.fillStyle = "hsl(" + (performance.now() / 10) % 360 + " 80% 50%)"; pen.fillRect(0, 0, 600, 400); requestAnimationFrame(draw); };
+    draw();
+    document.querySelector("button").onclick = () => { const context = new AudioContext(); const tone = context.createOscillator(); tone.connect(context.destination); tone.start(); };
+  </script>`;
+  const host = createServer((_, response) => {
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(html);
+  });
+  await new Promise((listening) => host.listen(0, "127.0.0.1", listening));
+  return {
+    url: `http://127.0.0.1:${host.address().port}/`,
+    close: () => {
+      host.closeAllConnections();
+      return new Promise((closed) => host.close(closed));
+    },
+  };
+}
