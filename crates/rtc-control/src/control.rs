@@ -8,7 +8,7 @@ use rtc_backends::{Bus, Db};
 use rtc_model::NodeId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Context, ControlConfig, Error, twirp, webhooks};
+use crate::{Context, ControlConfig, Error, http, joins, twirp, webhooks};
 
 /// The control plane of this process. [`Control::shutdown`] stops it.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Control {
         let cx = Context::new(&config, db, bus, node);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
+        joins::serve(&cx, &tasks, &stop)?;
         webhooks::start(&cx, &config.webhooks, &tasks, &stop, metrics).await?;
         Ok(Self { cx, tasks, stop })
     }
@@ -45,7 +46,7 @@ impl Control {
 
     /// Everything the control plane serves: `/api/v1`, `/twirp`.
     pub fn router(&self) -> Router {
-        Router::new().merge(twirp::router(self.cx.clone()))
+        http::router(&self.cx).merge(twirp::router(self.cx.clone()))
     }
 
     /// Stops taking requests of nodes, lets webhooks under way end, and aborts what is left after

@@ -13,8 +13,14 @@ mod config;
 mod context;
 mod control;
 mod error;
+mod random;
 
+pub mod apps;
 pub mod auth;
+pub mod http;
+pub mod joins;
+pub mod rooms;
+pub mod tokens;
 pub mod twirp;
 pub mod webhooks;
 
