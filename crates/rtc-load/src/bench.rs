@@ -1,5 +1,5 @@
-//! The published matrix: every load with estimation on and off, each against a fresh server, beside the floor of the
-//! same minutes; written as tables into `docs/benchmarks.md`.
+//! The published matrix: every load with estimation on and off, each against a fresh server, beside
+//! the floor of the same minutes; written as tables into `docs/benchmarks.md`.
 
 use std::{
     fmt::Write,
@@ -32,7 +32,8 @@ pub struct Bench {
     pub warm_up: Duration,
     /// Packet threads of the generator.
     pub threads: usize,
-    /// Times the matrix is run; the table shows the cheapest run of each row that delivered everything.
+    /// Times the matrix is run; the table shows the cheapest run of each row that delivered
+    /// everything.
     pub rounds: usize,
     /// Only loads whose name contains this.
     pub only: Option<String>,
@@ -86,7 +87,8 @@ impl Bench {
         let cases: Vec<Case> = CASES.iter().copied().filter(|case| self.wants(case)).collect();
         for case in cases {
             let mut rows = [true, false].map(|estimation| Row { estimation, runs: Vec::new() });
-            // Rounds go over both settings in turn, so that a busy minute does not fall on one of them alone.
+            // Rounds go over both settings in turn, so that a busy minute does not fall on one of
+            // them alone.
             for _ in 0..self.rounds.max(1) {
                 for row in &mut rows {
                     let report = self
@@ -147,7 +149,8 @@ impl Case {
 }
 
 impl Row {
-    /// The run to show: the cheapest of those that delivered everything, else the one that delivered most.
+    /// The run to show: the cheapest of those that delivered everything, else the one that
+    /// delivered most.
     fn best(&self) -> Option<&Report> {
         let cost = |report: &&Report| report.server.as_ref().map_or(f64::MAX, |s| s.us_per_packet);
         let healthy = self.runs.iter().filter(|report| !report.packets.saturated);
@@ -175,7 +178,8 @@ impl Results {
     fn floor_table(&self, text: &mut String) -> anyhow::Result<()> {
         text.push_str(
             "### Floor of the same run\n\n\
-             | ns per packet | AES-128-GCM 1200 B | AES-256-GCM 1200 B | sendto | sendmmsg × 64 | GSO 4 | GSO 8 |\n\
+             | ns per packet | AES-128-GCM 1200 B | AES-256-GCM 1200 B | sendto | \
+             sendmmsg × 64 | GSO 4 | GSO 8 |\n\
              |---|---|---|---|---|---|---|\n",
         );
         for (floor, when) in self.floors.iter().zip(["before", "after"]) {
@@ -197,7 +201,9 @@ impl Results {
     fn cost_table(&self, text: &mut String) -> anyhow::Result<()> {
         text.push_str(
             "### Cost to the server\n\n\
-             | load | video | estimation | delivered | µs CPU per packet (user + kernel) | all runs | ÷ floor | CPU-s per million | busy processors | memory per client, idle → loaded | load average |\n\
+             | load | video | estimation | delivered | µs CPU per packet (user + kernel) | \
+             all runs | ÷ floor | CPU-s per million | busy processors | \
+             memory per client, idle → loaded | load average |\n\
              |---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for (row, best) in self.shown() {
@@ -205,7 +211,8 @@ impl Results {
             let all: Vec<String> = row.runs.iter().map(cost_text).collect();
             writeln!(
                 text,
-                "| {} | {} | {} | {} | {:.2} ({:.2} + {:.2}) | {} | {:.1} | {:.2} | {:.2} | {:.0} → {:.0} KiB | {:.1} |",
+                "| {} | {} | {} | {} | {:.2} ({:.2} + {:.2}) | {} | {:.1} | {:.2} | {:.2} | \
+                 {:.0} → {:.0} KiB | {:.1} |",
                 best.load.name,
                 video_text(best),
                 if row.estimation { "on" } else { "off" },
@@ -229,14 +236,18 @@ impl Results {
     fn client_table(&self, text: &mut String) -> anyhow::Result<()> {
         text.push_str(
             "### What clients saw, and what the generator took\n\n\
-             | load | video | estimation | packets/s | join response p50 / p95 / max | connected p50 / p95 / max | one-way delay p50 / p99 / max | repeated | padding | dropped at server's / generator's sockets | generator µs per packet | sent late p99 |\n\
+             | load | video | estimation | packets/s | join response p50 / p95 / max | \
+             connected p50 / p95 / max | one-way delay p50 / p99 / max | repeated | padding | \
+             dropped at server's / generator's sockets | generator µs per packet | \
+             sent late p99 |\n\
              |---|---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for (row, best) in self.shown() {
             let (joins, delay) = (&best.joins, best.delay_us);
             writeln!(
                 text,
-                "| {} | {} | {} | {:.0} | {:.0} / {:.0} / {:.0} ms | {:.0} / {:.0} / {:.0} ms | {:.1} / {:.1} / {:.1} ms | {} | {} | {} / {} | {:.2} | {:.1} ms |",
+                "| {} | {} | {} | {:.0} | {:.0} / {:.0} / {:.0} ms | {:.0} / {:.0} / {:.0} ms | \
+                 {:.1} / {:.1} / {:.1} ms | {} | {} | {} / {} | {:.2} | {:.1} ms |",
                 best.load.name,
                 video_text(best),
                 if row.estimation { "on" } else { "off" },

@@ -1,8 +1,10 @@
-//! One participant, sans-IO: signalling messages, datagrams and time go in; messages and datagrams come out.
+//! One participant, sans-IO: signalling messages, datagrams and time go in; messages and datagrams
+//! come out.
 //!
-//! Speaks the single-connection topology: the client makes every offer, adds receiving sections when the server
-//! asks for them, and turns sections that were answered `inactive` back to `recvonly` in its next offer (RFC 8829
-//! keeps the wanted direction of a transceiver across answers; str0m does not).
+//! Speaks the single-connection topology: the client makes every offer, adds receiving sections
+//! when the server asks for them, and turns sections that were answered `inactive` back to
+//! `recvonly` in its next offer (RFC 8829 keeps the wanted direction of a transceiver across
+//! answers; str0m does not).
 
 mod negotiation;
 mod publisher;
@@ -69,7 +71,8 @@ pub struct SharedWindow {
 impl SharedWindow {
     /// Opens the measurement from a future start on.
     pub fn set(&self, window: Window) {
-        // The end comes first: a reader between the two stores sees an empty window, never an unbounded one.
+        // The end comes first: a reader between the two stores sees an empty window, never an
+        // unbounded one.
         self.start_ns.store(u64::MAX, Ordering::SeqCst);
         self.end_ns.store(window.end_ns, Ordering::SeqCst);
         self.start_ns.store(window.start_ns, Ordering::SeqCst);
@@ -120,10 +123,11 @@ pub struct Milestones {
 pub struct ClientCounts {
     /// Keyframes the server asked for.
     pub keyframe_requests: u64,
-    /// Video that began, or changed its encoding, other than at the start of a keyframe: a decoder would have had
-    /// to wait.
+    /// Video that began, or changed its encoding, other than at the start of a keyframe: a decoder
+    /// would have had to wait.
     pub undecodable_starts: u64,
-    /// RTP and RTCP datagrams received from `window.start` to `window.end`, padding and probes included.
+    /// RTP and RTCP datagrams received from `window.start` to `window.end`, padding and probes
+    /// included.
     pub datagrams_in_window: u64,
     /// Session descriptions offered.
     pub offers: u64,
@@ -462,8 +466,8 @@ impl Client {
     }
 }
 
-/// What all clients of a run share: the crypto library and one DTLS certificate, so that making certificates does
-/// not weigh on the generator.
+/// What all clients of a run share: the crypto library and one DTLS certificate, so that making
+/// certificates does not weigh on the generator.
 #[derive(Clone)]
 pub struct PeerIdentity {
     crypto: Arc<CryptoProvider>,

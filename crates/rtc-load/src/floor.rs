@@ -1,7 +1,9 @@
-//! The least a forwarded packet can cost on this machine: one SRTP seal and one UDP send, measured by themselves.
+//! The least a forwarded packet can cost on this machine: one SRTP seal and one UDP send, measured
+//! by themselves.
 //!
-//! Sending over loopback includes the receiver's half of the kernel's work and, as with real clients, another thread
-//! that empties the sockets. The processor time of the sending thread alone is counted.
+//! Sending over loopback includes the receiver's half of the kernel's work and, as with real
+//! clients, another thread that empties the sockets. The processor time of the sending thread alone
+//! is counted.
 
 use std::{
     io::IoSlice,
@@ -25,7 +27,8 @@ use serde::Serialize;
 
 use crate::socket::Receiver;
 
-/// Nanoseconds of processor time per packet, best of several rounds (other work on the machine only adds).
+/// Nanoseconds of processor time per packet, best of several rounds (other work on the machine only
+/// adds).
 #[derive(Clone, Debug, Serialize)]
 pub struct Floor {
     /// AES-128-GCM seal of 1200 bytes in place.
@@ -74,7 +77,8 @@ impl Floor {
         (self.seal_256_ns + self.sendmmsg_ns) / 1_000.0
     }
 
-    /// Microseconds per packet when a frame's packets leave together: seal and segmentation offload by 4.
+    /// Microseconds per packet when a frame's packets leave together: seal and segmentation offload
+    /// by 4.
     pub fn burst_us(&self) -> f64 {
         (self.seal_256_ns + self.gso_4_ns) / 1_000.0
     }

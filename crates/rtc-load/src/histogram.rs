@@ -42,8 +42,8 @@ impl Histogram {
         (self.count > 0).then_some(self.max)
     }
 
-    /// The smallest value that at least `permille` thousandths of all values do not exceed (nearest rank), rounded
-    /// up to the end of its bucket; `None` when empty.
+    /// The smallest value that at least `permille` thousandths of all values do not exceed (nearest
+    /// rank), rounded up to the end of its bucket; `None` when empty.
     pub fn permille(&self, permille: u16) -> Option<u64> {
         if self.count == 0 {
             return None;

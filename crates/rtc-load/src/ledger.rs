@@ -1,8 +1,9 @@
 //! Exact bookkeeping of received packets.
 //!
-//! Every payload of the generator carries a counter of its own (not the RTP sequence number, which the server may
-//! rewrite), so delivered, repeated and missing packets are counted, not estimated. Membership in the measured
-//! window is decided by the sending time in the payload: both sides then count the same set of packets.
+//! Every payload of the generator carries a counter of its own (not the RTP sequence number, which
+//! the server may rewrite), so delivered, repeated and missing packets are counted, not estimated.
+//! Membership in the measured window is decided by the sending time in the payload: both sides then
+//! count the same set of packets.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,8 @@ use crate::{
     payload::{MediaKind, Stamp},
 };
 
-/// The measured span of time, in nanoseconds of the Unix epoch: from `start` up to, not including, `end`.
+/// The measured span of time, in nanoseconds of the Unix epoch: from `start` up to, not including,
+/// `end`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     /// First nanosecond that counts.
@@ -70,7 +72,8 @@ struct Run {
     last: u64,
 }
 
-/// Whether a packet was the first of its track, so that the caller can note when media began to flow.
+/// Whether a packet was the first of its track, so that the caller can note when media began to
+/// flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
     /// Nothing of this track had come before.
@@ -168,9 +171,9 @@ impl StreamLedger {
         self.bytes
     }
 
-    /// Packets the publisher sent of the encodings received, from the first to the last packet of every unbroken
-    /// stretch: what a subscriber of a simulcast track could have received. A stretch ends where the server
-    /// changes the encoding.
+    /// Packets the publisher sent of the encodings received, from the first to the last packet of
+    /// every unbroken stretch: what a subscriber of a simulcast track could have received. A
+    /// stretch ends where the server changes the encoding.
     pub fn expected_in_runs(&self) -> u64 {
         self.expected_in_runs + self.run.map_or(0, Run::length)
     }
@@ -183,8 +186,8 @@ impl Run {
 }
 
 impl Counters {
-    /// True when the counter was not there. Counters further than [`SPAN_MAX`] from the first one seen count as
-    /// present: memory stays bounded, and no run of the generator is that long.
+    /// True when the counter was not there. Counters further than [`SPAN_MAX`] from the first one
+    /// seen count as present: memory stays bounded, and no run of the generator is that long.
     fn insert(&mut self, counter: u64) -> bool {
         // Reordering can deliver a counter below the first one seen; leave room for it.
         let base = *self.base.get_or_insert(counter.saturating_sub(REORDER_ROOM) / 64 * 64);

@@ -1,9 +1,10 @@
 //! Real WebRTC clients in numbers, to load a running server and to measure it.
 //!
-//! Every client has its own UDP socket, ICE, DTLS and SRTP (str0m) and its own signalling connection (`/rtc/v1`:
-//! the client always offers). [`client::Client`] is sans-IO; [`worker`] gives it sockets and time, [`signal`] the
-//! WebSocket; [`run`] plays one load and [`bench`] the whole published matrix. Nothing here knows the server's
-//! internals: it sees what any client sees, plus the operating system's accounting of the server's process.
+//! Every client has its own UDP socket, ICE, DTLS and SRTP (str0m) and its own signalling
+//! connection (`/rtc/v1`: the client always offers). [`client::Client`] is sans-IO; [`worker`]
+//! gives it sockets and time, [`signal`] the WebSocket; [`run`] plays one load and [`bench`] the
+//! whole published matrix. Nothing here knows the server's internals: it sees what any client sees,
+//! plus the operating system's accounting of the server's process.
 
 pub mod bench;
 pub mod client;

@@ -1,8 +1,10 @@
-//! When a publisher sends how many packets: pure arithmetic, so that a run is the same load every time.
+//! When a publisher sends how many packets: pure arithmetic, so that a run is the same load every
+//! time.
 
 use std::time::{Duration, Instant};
 
-/// A repeating plan of packets. Tick `n` is due at a fixed time after the start and holds some packets.
+/// A repeating plan of packets. Tick `n` is due at a fixed time after the start and holds some
+/// packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
     /// Single packets at even distances.
@@ -91,7 +93,8 @@ impl Pacer {
         self.start + self.schedule.offset(self.next).min(FAR)
     }
 
-    /// The next tick if it is due. Ticks are never skipped: a late publisher catches up, as late as it is.
+    /// The next tick if it is due. Ticks are never skipped: a late publisher catches up, as late as
+    /// it is.
     pub fn take(&mut self, now: Instant) -> Option<Tick> {
         let due = self.next_due();
         let late = now.checked_duration_since(due)?;

@@ -77,8 +77,8 @@ pub enum FramePart {
     Continuation,
 }
 
-/// Writes a VP8 payload of `size` bytes (RFC 7741): payload descriptor with picture ID, `TL0PICIDX` and temporal
-/// layer 0, the VP8 frame header where a frame starts, filling, stamp.
+/// Writes a VP8 payload of `size` bytes (RFC 7741): payload descriptor with picture ID, `TL0PICIDX`
+/// and temporal layer 0, the VP8 frame header where a frame starts, filling, stamp.
 pub fn write_vp8(
     into: &mut Vec<u8>,
     size: usize,
@@ -112,7 +112,8 @@ pub fn write_vp8(
     finish(into, size, stamp);
 }
 
-/// Writes an Opus-like payload of `size` bytes: a TOC byte (20 ms, SILK+CELT hybrid, mono), filling, stamp.
+/// Writes an Opus-like payload of `size` bytes: a TOC byte (20 ms, SILK+CELT hybrid, mono),
+/// filling, stamp.
 pub fn write_opus(into: &mut Vec<u8>, size: usize, stamp: Stamp) {
     into.clear();
     // RFC 6716 §3.1: configuration 15 (hybrid, fullband, 20 ms), mono, one frame.

@@ -86,7 +86,8 @@ fn parse_resident(status: &str) -> anyhow::Result<u64> {
     Ok(kib * 1_024)
 }
 
-/// Datagrams the kernel dropped because a UDP socket's buffer was full, summed over the sockets `of` picks by port.
+/// Datagrams the kernel dropped because a UDP socket's buffer was full, summed over the sockets
+/// `of` picks by port.
 ///
 /// # Errors
 /// When `/proc/net` cannot be read.

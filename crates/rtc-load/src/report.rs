@@ -189,7 +189,8 @@ impl Report {
         let load = &self.load;
         writeln!(
             f,
-            "{}: {} publishing, {} receiving; video {} kbit/s of {} B packets, {}{}; {:.1} s; load average {:.2}",
+            "{}: {} publishing, {} receiving; video {} kbit/s of {} B packets, {}{}; {:.1} s; \
+             load average {:.2}",
             load.name,
             load.publishers,
             load.subscribers,
@@ -206,7 +207,8 @@ impl Report {
         let packets = &self.packets;
         writeln!(
             f,
-            "packets forwarded {} of {} expected: {:.3} % delivered{}, {} lost, {} repeated, {} padding",
+            "packets forwarded {} of {} expected: {:.3} % delivered{}, {} lost, {} repeated, \
+             {} padding",
             packets.delivered,
             packets.expected,
             packets.delivered_percent,
@@ -217,7 +219,8 @@ impl Report {
         )?;
         writeln!(
             f,
-            "rate              {:.0} packets/s, {:.1} Mbit/s of payload; {} keyframes asked for, {} starts without one",
+            "rate              {:.0} packets/s, {:.1} Mbit/s of payload; {} keyframes asked for, \
+             {} starts without one",
             packets.per_second,
             packets.bits_per_second / 1e6,
             packets.keyframe_requests,
@@ -237,7 +240,8 @@ impl Display for ServerReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "server            {:.2} µs/packet ({:.2} user, {:.2} kernel) = {:.2} CPU-seconds per million; {:.2} processors busy",
+            "server            {:.2} µs/packet ({:.2} user, {:.2} kernel) = {:.2} CPU-seconds per \
+             million; {:.2} processors busy",
             self.us_per_packet,
             self.user_us_per_packet,
             self.system_us_per_packet,
@@ -246,7 +250,8 @@ impl Display for ServerReport {
         )?;
         writeln!(
             f,
-            "server memory     {} KiB empty; per client {:.0} KiB idle → {:.0} KiB loaded; joining {:.2} ms of processor each; {} datagrams dropped at its sockets",
+            "server memory     {} KiB empty; per client {:.0} KiB idle → {:.0} KiB loaded; joining \
+             {:.2} ms of processor each; {} datagrams dropped at its sockets",
             self.empty_kib,
             self.idle_kib_per_client,
             self.loaded_kib_per_client,
@@ -260,7 +265,8 @@ impl Display for GeneratorReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "generator         {:.2} µs/packet, {:.2} s of processor; sending late {} µs; {} datagrams dropped at its sockets, {} not sent, {} clients failed",
+            "generator         {:.2} µs/packet, {:.2} s of processor; sending late {} µs; {} datagrams \
+             dropped at its sockets, {} not sent, {} clients failed",
             self.us_per_packet,
             self.processor.run_s,
             self.lateness_us,

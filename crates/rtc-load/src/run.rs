@@ -1,8 +1,8 @@
 //! Plays one load against a running server and measures it.
 //!
-//! Order of events, so that memory and processor time can be told apart: everybody joins, nobody publishes (idle
-//! memory); all publish; once every track flows to everybody, warm-up; then the window. Joins are spread in time:
-//! the load measured is forwarding, not a storm of handshakes.
+//! Order of events, so that memory and processor time can be told apart: everybody joins, nobody
+//! publishes (idle memory); all publish; once every track flows to everybody, warm-up; then the
+//! window. Joins are spread in time: the load measured is forwarding, not a storm of handshakes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -329,7 +329,8 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Ends threads and sessions; the clients come back with what they counted, in no particular order.
+    /// Ends threads and sessions; the clients come back with what they counted, in no particular
+    /// order.
     async fn take_down(&mut self) -> anyhow::Result<Vec<Client>> {
         let mut clients = Vec::new();
         for worker in self.workers.drain(..) {
@@ -444,7 +445,8 @@ impl Summary<'_> {
                 report.delivered += stream.distinct();
                 report.repeated += stream.repeated();
                 bytes += stream.bytes();
-                // Of three encodings a receiver gets one at a time: what was sent of the others is not missing.
+                // Of three encodings a receiver gets one at a time: what was sent of the others is
+                // not missing.
                 if self.is_simulcast() && key.kind == MediaKind::Video {
                     report.expected += stream.expected_in_runs();
                 }

@@ -1,5 +1,5 @@
-//! The signalling connection of one client: WebSocket, protobuf, pings. Decides nothing; media messages go to the
-//! client's packet thread.
+//! The signalling connection of one client: WebSocket, protobuf, pings. Decides nothing; media
+//! messages go to the client's packet thread.
 
 use std::{
     sync::Arc,
@@ -62,7 +62,8 @@ impl Signal {
         }
     }
 
-    /// Carries messages until `outgoing` ends, then leaves. An end from the other side is counted as a failure.
+    /// Carries messages until `outgoing` ends, then leaves. An end from the other side is counted
+    /// as a failure.
     pub async fn run(
         mut self,
         id: ClientId,

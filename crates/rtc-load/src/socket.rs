@@ -1,4 +1,5 @@
-//! UDP sockets of clients: opened with room for bursts, read in batches with the kernel's arrival times.
+//! UDP sockets of clients: opened with room for bursts, read in batches with the kernel's arrival
+//! times.
 
 use std::{
     io::{self, IoSliceMut},
@@ -72,8 +73,8 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Reads at most one batch and hands every datagram over with its sender and its arrival in nanoseconds of the
-    /// Unix epoch. True when more may be waiting.
+    /// Reads at most one batch and hands every datagram over with its sender and its arrival in
+    /// nanoseconds of the Unix epoch. True when more may be waiting.
     ///
     /// # Errors
     /// What the socket says, other than that it has nothing.
@@ -124,7 +125,8 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 const BATCH: usize = 32;
 /// Above every datagram on an Ethernet path.
 const DATAGRAM_BYTES_MAX: usize = 2_048;
-/// Room for half a second of 2 Mbit/s in the kernel's accounting (a small packet is charged about 2 KiB).
+/// Room for half a second of 2 Mbit/s in the kernel's accounting (a small packet is charged about 2
+/// KiB).
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ pub enum TokenSource {
         /// The app's private key.
         api_secret: String,
     },
-    /// One for each client, in order of the clients' numbers; the tokens then name identities and room.
+    /// One for each client, in order of the clients' numbers; the tokens then name identities and
+    /// room.
     Given(Vec<String>),
 }
 

@@ -1,7 +1,8 @@
-//! The packet threads of the generator: each owns some clients with their sockets, sends what is due, reads what came.
+//! The packet threads of the generator: each owns some clients with their sockets, sends what is
+//! due, reads what came.
 //!
-//! A thread sleeps until a socket is readable, a packet is due or the clients' timers need a look. Everything a
-//! packet needs happens on its thread; the only shared things are counters.
+//! A thread sleeps until a socket is readable, a packet is due or the clients' timers need a look.
+//! Everything a packet needs happens on its thread; the only shared things are counters.
 
 use std::{
     collections::HashMap,
@@ -266,8 +267,8 @@ impl Loop {
         }
     }
 
-    /// Sleeps no longer than until the next packet is due or the timers need a look. A timer descriptor is used
-    /// because a poller's own timeout has whole milliseconds only.
+    /// Sleeps no longer than until the next packet is due or the timers need a look. A timer
+    /// descriptor is used because a poller's own timeout has whole milliseconds only.
     fn arm_timer(&mut self, now: Instant) -> anyhow::Result<()> {
         let sends = self.slots.iter().filter_map(|slot| slot.next_send).min();
         let scan = (!self.slots.is_empty()).then_some(self.next_scan);
@@ -344,5 +345,6 @@ const FIRST_SLOT_TOKEN: usize = 2;
 const EVENTS_MAX: usize = 1_024;
 /// Commands under way to one thread; senders wait beyond.
 const COMMANDS_MAX: usize = 4_096;
-/// How exactly the clients' own timers are kept: a fraction of the 50 ms in which feedback goes out.
+/// How exactly the clients' own timers are kept: a fraction of the 50 ms in which feedback goes
+/// out.
 const TIMER_SCAN: Duration = Duration::from_millis(2);

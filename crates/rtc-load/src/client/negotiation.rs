@@ -1,4 +1,5 @@
-//! Offers and answers of one client. One offer is under way at a time; what is wanted meanwhile waits for its answer.
+//! Offers and answers of one client. One offer is under way at a time; what is wanted meanwhile
+//! waits for its answer.
 
 use anyhow::{Context, bail};
 use rtc_api::proto;
@@ -84,7 +85,8 @@ impl Negotiation {
             publisher.add_sections(&mut api);
         }
         if !api.has_changes() {
-            // str0m makes no offer without a change; a section turned off and on again is one on paper only.
+            // str0m makes no offer without a change; a section turned off and on again is one on
+            // paper only.
             if let Some(first) = self.receiving.first() {
                 api.set_direction(*first, Direction::Inactive);
                 api.set_direction(*first, Direction::RecvOnly);
@@ -103,7 +105,8 @@ impl Negotiation {
         })
     }
 
-    /// Applies the answer to the offer under way; answers to other offers are ignored, as browsers' SDKs do.
+    /// Applies the answer to the offer under way; answers to other offers are ignored, as browsers'
+    /// SDKs do.
     pub(super) fn handle_answer(
         &mut self,
         rtc: &mut Rtc,
@@ -122,7 +125,8 @@ impl Negotiation {
     }
 }
 
-/// Whether the server sends, or may send, into a section. Sections not yet answered are unknown to str0m.
+/// Whether the server sends, or may send, into a section. Sections not yet answered are unknown to
+/// str0m.
 fn is_receiving(rtc: &Rtc, mid: Mid) -> bool {
     rtc.media(mid).is_some_and(|media| media.direction().is_receiving())
 }
@@ -146,7 +150,8 @@ struct CandidateInit {
     candidate: String,
 }
 
-/// Reads a trickled candidate; `None` for the end of candidates and for protocols the client does not use.
+/// Reads a trickled candidate; `None` for the end of candidates and for protocols the client does
+/// not use.
 pub(super) fn parse_candidate(init: &str) -> anyhow::Result<Option<Candidate>> {
     let init: CandidateInit = serde_json::from_str(init).context("not an RTCIceCandidateInit")?;
     if init.candidate.is_empty() {

@@ -1,4 +1,5 @@
-//! The sending half of a client: synthetic Opus and VP8 on a schedule, keyframes by interval and on request.
+//! The sending half of a client: synthetic Opus and VP8 on a schedule, keyframes by interval and on
+//! request.
 
 use std::time::{Duration, Instant};
 
@@ -360,8 +361,8 @@ impl Encoding {
             pacer: None,
             keyframe_wanted: true,
             keyframe_last: None,
-            // RFC 3550 §5.1: random starts. The upper half is left for the count, because SRTP's rollover counter
-            // must begin at 0.
+            // RFC 3550 §5.1: random starts. The upper half is left for the count, because SRTP's
+            // rollover counter must begin at 0.
             first_seq: u64::from(rand::random::<u16>() >> 1),
             rtp_time_base: rand::random(),
             picture_id: rand::random::<u16>() & PICTURE_ID_MASK,

@@ -1,5 +1,5 @@
-//! The other end of one client: str0m answering in memory, in virtual time. It forwards nothing; it only shows what
-//! the client sends and sends what the test says.
+//! The other end of one client: str0m answering in memory, in virtual time. It forwards nothing; it
+//! only shows what the client sends and sends what the test says.
 
 use std::{
     net::SocketAddr,

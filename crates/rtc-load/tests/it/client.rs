@@ -179,7 +179,8 @@ fn received_packets_are_counted_exactly() {
         .unwrap();
     let pt = pair.server.codec_config().params().iter().find(|p| p.spec().codec == Codec::Vp8);
     let pt = pt.unwrap().pt();
-    // Counter 3 is never sent, counter 5 twice; the sequence numbers have no gap, so nothing is repaired.
+    // Counter 3 is never sent, counter 5 twice; the sequence numbers have no gap, so nothing is
+    // repaired.
     for (seq, counter) in [0, 1, 2, 4, 5, 5, 6].into_iter().enumerate() {
         send_from_server(&mut pair, mid, pt, 100 + seq as u64, counter);
         pair.run(Duration::from_millis(5));

@@ -2,3 +2,4 @@
 
 mod answerer;
 mod client;
+mod server;
