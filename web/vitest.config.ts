@@ -4,5 +4,7 @@ export default defineConfig({
   test: {
     include: ["ui/src/**/*.test.ts", "playground/src/**/*.test.ts"],
     environment: "node",
+    // The tokens are tested as text.
+    css: true,
   },
 });

@@ -22,7 +22,7 @@ export function Controls({ session, panel, unread, onPanel, onSettings }: Contro
   const { sources } = session.ticket;
   const canShare = sources.screen && navigator.mediaDevices?.getDisplayMedia !== undefined;
   return (
-    <div className="controls" role="toolbar" aria-label={words.say("controls")}>
+    <section className="controls" aria-label={words.say("controls")}>
       {sources.microphone && (
         <Control
           icon={isMicrophoneEnabled ? "mic" : "micOff"}
@@ -64,7 +64,7 @@ export function Controls({ session, panel, unread, onPanel, onSettings }: Contro
       />
       <Control icon="settings" label={words.say("settingsTitle")} onClick={onSettings} />
       <Control icon="leave" look="leave" label={words.say("leave")} onClick={session.leave} />
-    </div>
+    </section>
   );
 }
 
