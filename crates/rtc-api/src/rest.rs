@@ -17,6 +17,7 @@ pub mod apps;
 pub mod rooms;
 pub mod time;
 pub mod tokens;
+pub mod webhooks;
 
 /// Why a request was refused (RFC 9457, `application/problem+json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

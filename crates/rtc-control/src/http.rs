@@ -30,6 +30,7 @@ mod extract;
 mod problem;
 mod rooms;
 mod tokens;
+mod webhooks;
 
 use problem::Problem;
 
@@ -74,6 +75,7 @@ fn api() -> OpenApiRouter<Context> {
         .routes(routes!(tokens::access_token_create))
         .routes(routes!(rooms::room_list))
         .routes(routes!(rooms::participant_list))
+        .routes(routes!(webhooks::webhook_list, webhooks::webhook_replace))
 }
 
 /// What the document says beside its operations.
@@ -92,6 +94,7 @@ fn api() -> OpenApiRouter<Context> {
         (name = "Apps", description = "Owners of a key pair, rooms and statistics."),
         (name = "Tokens", description = "What lets people join."),
         (name = "Rooms", description = "What is open, and who is inside."),
+        (name = "Webhooks", description = "Who is told what happens in rooms."),
     )
 )]
 struct Frame;

@@ -24,12 +24,13 @@ use prometheus_client::registry::Registry;
 use rtc_api::{
     cluster::{AppChanged, SUBJECT_APP_CHANGED},
     code::{ErrorCode, Refusal},
+    rest::webhooks::{NewWebhook, WebhookList, WebhookView, WebhooksReplace},
 };
 use rtc_backends::db::WebhookRow;
 use rtc_model::AppId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Caller, Context, Error, Permission, Target, context};
+use crate::{Caller, Context, Error, Permission, Target, apps, context};
 
 pub use policy::{Listening, OutboundPolicy, URL_BYTES_MAX, UrlRefusal};
 
@@ -54,15 +55,6 @@ impl Default for WebhooksConfig {
     }
 }
 
-/// A receiver of an app's events, as its owner wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewWebhook {
-    /// Where events are posted.
-    pub url: String,
-    /// The events wanted, by LiveKit's names; empty means all.
-    pub events: Vec<String>,
-}
-
 /// The events there are, by LiveKit's names.
 pub const EVENTS: [&str; 7] = [
     "room_started",
@@ -78,10 +70,10 @@ pub const EVENTS: [&str; 7] = [
 ///
 /// # Errors
 /// `forbidden`; `app_not_found`; [`Error::Store`].
-pub async fn list(cx: &Context, caller: &Caller, app: &AppId) -> Result<Vec<WebhookRow>, Error> {
+pub async fn list(cx: &Context, caller: &Caller, app: &AppId) -> Result<WebhookList, Error> {
     caller.require(Permission::AppRead, Target::App(app))?;
-    receivers::require_app(cx, app).await?;
-    Ok(cx.db.webhooks().list(app).await?)
+    apps::find(cx, app).await?;
+    Ok(view(cx.db.webhooks().list(app).await?))
 }
 
 /// Replaces the receivers of an app, from the next event on. A receiver that cannot be connected
@@ -95,15 +87,16 @@ pub async fn replace(
     cx: &Context,
     caller: &Caller,
     app: &AppId,
-    wanted: &[NewWebhook],
-) -> Result<Vec<WebhookRow>, Error> {
+    wanted: &WebhooksReplace,
+) -> Result<WebhookList, Error> {
     caller.require(Permission::AppUpdate, Target::App(app))?;
-    receivers::require_app(cx, app).await?;
+    apps::find(cx, app).await?;
     let policy = &cx.settings.webhooks.policy;
-    let urls = check(policy, wanted)?;
+    let urls = check(policy, &wanted.items)?;
     let courier = Courier::new(Arc::clone(policy)).map_err(|error| no_client(&error))?;
     let reachable = join_all(urls.iter().map(|url| courier.is_reachable(url))).await;
     let rows: Vec<WebhookRow> = wanted
+        .items
         .iter()
         .zip(reachable)
         .map(|(new, reachable)| WebhookRow {
@@ -115,7 +108,7 @@ pub async fn replace(
     cx.db.webhooks().replace(app, &rows, cx.clock.now_ms()).await?;
     let changed = context::encode(&AppChanged { app: app.clone() })?;
     cx.bus.publish(SUBJECT_APP_CHANGED, changed);
-    Ok(rows)
+    Ok(view(rows))
 }
 
 /// Starts the task that sends webhooks. When `stop` is cancelled it tries what it has once more
@@ -135,6 +128,15 @@ pub(crate) async fn start(
     let worker = Worker::new(cx, receivers, courier, metrics::Metrics::register(metrics));
     tasks.spawn(worker.run(stop.clone()));
     Ok(())
+}
+
+fn view(rows: Vec<WebhookRow>) -> WebhookList {
+    let view = |row: WebhookRow| WebhookView {
+        url: row.url,
+        events: row.events,
+        reachable: row.reachable,
+    };
+    WebhookList { items: rows.into_iter().map(view).collect() }
 }
 
 fn check(policy: &OutboundPolicy, wanted: &[NewWebhook]) -> Result<Vec<reqwest::Url>, Error> {

@@ -12,7 +12,7 @@ use rtc_model::{AppId, AppStatus, Identity, RoomLimits, RoomName};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{codec::Encoding, error::TwirpError, method::Method, told};
-use crate::{Caller, Context, Error, Target};
+use crate::{Caller, Context, Target, apps};
 
 /// Carries out one call and writes its answer.
 pub(super) async fn carry_out(
@@ -62,7 +62,7 @@ impl Call<'_> {
         self.permit(Target::App(self.app))?;
         let request: proto::CreateRoomRequest = self.request()?;
         check_new_room(&request)?;
-        require_enabled(self.cx, self.app).await.map_err(told)?;
+        self.require_enabled().await?;
         match self.ask(RoomCall::CreateRoom(request)).await? {
             RoomAnswer::Room(room) => self.written(&room),
             other => Err(mismatched(&other)),
@@ -195,6 +195,14 @@ impl Call<'_> {
         }
     }
 
+    /// A disabled app opens no rooms; those that are open can be steered and ended.
+    async fn require_enabled(self) -> Result<(), TwirpError> {
+        match apps::find(self.cx, self.app).await.map_err(told)?.status {
+            AppStatus::Enabled => Ok(()),
+            AppStatus::Disabled => Err(ErrorCode::AppDisabled.into()),
+        }
+    }
+
     fn permit(self, target: Target<'_>) -> Result<(), TwirpError> {
         let verdict = self.caller.require(self.method.permission(), target);
         verdict.map_err(|error| match error.code() {
@@ -215,18 +223,6 @@ impl Call<'_> {
     fn permit_participant(self, room: &str, identity: &str) -> Result<(), TwirpError> {
         self.permit_room(room)?;
         check_identity("identity", identity)
-    }
-}
-
-/// A disabled app opens no rooms.
-async fn require_enabled(cx: &Context, app: &AppId) -> Result<(), Error> {
-    if cx.settings.dev_pair.as_ref().is_some_and(|pair| pair.id == *app) {
-        return Ok(());
-    }
-    match cx.db.apps().find(app).await?.map(|row| row.status) {
-        Some(AppStatus::Enabled) => Ok(()),
-        Some(AppStatus::Disabled) => Err(Refusal::from(ErrorCode::AppDisabled).into()),
-        None => Err(Refusal::from(ErrorCode::AppNotFound).into()),
     }
 }
 

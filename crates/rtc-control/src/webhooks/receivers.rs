@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rtc_api::code::{ErrorCode, Refusal};
+use rtc_api::code::ErrorCode;
 use rtc_model::{AppId, AppKey};
 
-use crate::{Context, Error};
+use crate::{Context, Error, apps};
 
 /// The receivers of each app, read from the store and remembered for [`REMEMBERED`].
 #[derive(Debug)]
@@ -83,19 +83,12 @@ impl Receivers {
     }
 }
 
-/// Refuses unknown and deleted apps.
-pub(super) async fn require_app(cx: &Context, app: &AppId) -> Result<(), Error> {
-    match key_of(cx, app).await? {
-        Some(_) => Ok(()),
-        None => Err(Refusal::from(ErrorCode::AppNotFound).into()),
-    }
-}
-
 async fn key_of(cx: &Context, app: &AppId) -> Result<Option<AppKey>, Error> {
-    if let Some(pair) = cx.settings.dev_pair.as_ref().filter(|pair| pair.id == *app) {
-        return Ok(Some(pair.key.clone()));
+    match apps::find(cx, app).await {
+        Ok(row) => Ok(Some(row.key)),
+        Err(error) if error.code() == ErrorCode::AppNotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(cx.db.apps().find(app).await?.map(|row| row.key))
 }
 
 /// Changes are announced and take effect at once; this bounds how long a lost announcement, or a
