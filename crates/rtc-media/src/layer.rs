@@ -13,8 +13,9 @@ use crate::{
 /// as rarely as once a second; half a second more covers a lost packet.
 pub(crate) const LAYER_STALE_AFTER: Duration = Duration::from_millis(1_500);
 
-/// Going up must fit with this much to spare, in percent of the layer's rate.
-pub(crate) const HEADROOM_PERCENT: u64 = 110;
+/// Going up must leave this much free, in percent of the layer's rate. More is steadier, less uses more
+/// of the bandwidth.
+pub(crate) const HEADROOM_PERCENT: u64 = 10;
 
 /// The highest temporal layer any codec has (three bits in VP9 and AV1).
 pub(crate) const TEMPORAL_MAX: u8 = 7;
@@ -60,7 +61,7 @@ pub(crate) fn cost_to_take(seen: &SeenLayer, current: Option<Layer>) -> Bitrate 
     if current.is_some_and(|current| seen.layer <= current) {
         seen.bitrate
     } else {
-        seen.bitrate.percent(HEADROOM_PERCENT)
+        seen.bitrate + seen.bitrate.percent(HEADROOM_PERCENT)
     }
 }
 

@@ -21,6 +21,8 @@ const THRESHOLD: u8 = 35;
 const ACTIVE_PERCENT: u128 = 40;
 /// Weight of the newest window in the smoothed loudness: 2 / (N + 1) for N = 2 windows.
 const SMOOTHING: f32 = 2.0 / 3.0;
+/// Quiet windows after which a track is silent: a pause between words is shorter.
+const QUIET_WINDOWS: u8 = 2;
 /// Loudness is told in steps of 1 / this, so that breathing is not news.
 const STEPS: f32 = 8.0;
 /// Most participants that are told to speak at once; the loudest win.
@@ -41,6 +43,7 @@ pub(crate) struct AudioLevel {
     loudest: Option<u8>,
     timestamp: Option<u32>,
     smoothed: f32,
+    quiet_windows: u8,
 }
 
 impl AudioLevel {
@@ -69,21 +72,20 @@ impl AudioLevel {
         };
         self.active = Duration::ZERO;
         self.loudest = None;
-        self.smoothed += (heard - self.smoothed) * SMOOTHING;
-        if self.smoothed < SILENCE {
+        self.quiet_windows = if heard > 0.0 { 0 } else { self.quiet_windows.saturating_add(1) };
+        if self.quiet_windows >= QUIET_WINDOWS {
             self.smoothed = 0.0;
+        } else {
+            self.smoothed += (heard - self.smoothed) * SMOOTHING;
         }
         self.smoothed
     }
 
     /// Whether nothing is left to decay or to sum up.
     fn is_silent(&self) -> bool {
-        self.smoothed == 0.0 && self.loudest.is_none()
+        self.smoothed <= 0.0 && self.loudest.is_none()
     }
 }
-
-/// Smoothed loudness below the threshold's own: -35 dBov is 0.0178.
-const SILENCE: f32 = 0.017;
 
 /// Tells who speaks in a room.
 #[derive(Clone, Debug, Default)]

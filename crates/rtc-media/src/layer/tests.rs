@@ -24,7 +24,8 @@ fn ladder() -> [SeenLayer; 6] {
 #[test]
 fn the_highest_layer_that_fits_is_chosen() {
     let all = layer(2, 1);
-    let rows: [(&str, Layer, Option<Layer>, u64, Option<Layer>); 16] = [
+    type Row = (&'static str, Layer, Option<Layer>, u64, Option<Layer>);
+    let rows: [Row; 16] = [
         ("nothing fits", all, None, 98, None),
         ("the lowest fits with headroom", all, None, 99, Some(layer(0, 0))),
         ("keeping needs no headroom", all, Some(layer(0, 0)), 90, Some(layer(0, 0))),
@@ -56,7 +57,7 @@ fn nothing_seen_gives_nothing() {
     let free = [seen(0, 0, 0)];
     assert_eq!(choose_layer(layer(0, 0), &free, None, Bitrate::ZERO), Some(layer(0, 0)));
     let huge = [SeenLayer { layer: layer(0, 0), bitrate: Bitrate::from_bps(u64::MAX) }];
-    assert_eq!(choose_layer(layer(0, 0), &huge, None, Bitrate::from_bps(u64::MAX / 100)), None);
+    assert_eq!(choose_layer(layer(0, 0), &huge, None, Bitrate::from_bps(u64::MAX - 1)), None);
 }
 
 #[test]
