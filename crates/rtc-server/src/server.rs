@@ -235,11 +235,6 @@ fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
     WebhooksConfig { urls: config.webhooks.urls.clone(), policy: Arc::new(policy) }
 }
 
-fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
-    let policy = OutboundPolicy::new(Listening::at(http), config.webhooks.allow_networks.clone());
-    WebhooksConfig { urls: config.webhooks.urls.clone(), policy: Arc::new(policy) }
-}
-
 pub(crate) fn control_failure(error: &rtc_control::Error) -> Failure {
     Failure::from_error("control_plane", error, "See the log for the cause.")
 }
