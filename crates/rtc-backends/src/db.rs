@@ -12,7 +12,7 @@
 use std::{future::Future, path::PathBuf, time::Duration};
 
 use sqlx::{
-    AnyConnection, AnyPool, ConnectOptions as _, Executor as _,
+    AnyConnection, AnyPool, ConnectOptions as _, Connection as _, Executor as _,
     any::{AnyConnectOptions, AnyPoolOptions},
     migrate::{MigrateError, Migrator},
 };
@@ -80,6 +80,7 @@ impl Db {
         let db = match config {
             DbConfig::Sqlite { path } => {
                 let options = quiet(&sqlite::url(path)?)?;
+                probe(&options, sqlite::PRAGMAS).await?;
                 Self {
                     engine: Engine::Sqlite,
                     writer: sqlite_pool(1).connect_with(options.clone()).await.map_err(failure)?,
@@ -88,6 +89,7 @@ impl Db {
             }
             DbConfig::Postgres { url } => {
                 let options = quiet(url)?;
+                probe(&options, POSTGRES_SETTINGS).await?;
                 let pool = postgres_pool().connect_with(options).await.map_err(failure)?;
                 Self { engine: Engine::Postgres, writer: pool.clone(), reader: pool }
             }
@@ -152,6 +154,17 @@ async fn bounded<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
         Ok(result) => result.map_err(failure),
         Err(elapsed) => Err(BackendError::with_source(BackendErrorKind::Timeout, elapsed)),
     }
+}
+
+/// Connects once by hand: a pool would try again until its patience ends, and then only say that
+/// it has ended.
+async fn probe(options: &AnyConnectOptions, script: &'static str) -> Result<(), BackendError> {
+    bounded(async {
+        let mut connection = options.connect().await?;
+        run_script(&mut connection, script).await?;
+        connection.close().await
+    })
+    .await
 }
 
 fn quiet(url: &str) -> Result<AnyConnectOptions, BackendError> {
