@@ -35,7 +35,8 @@ pub(crate) fn router(cx: Context) -> Router {
     Router::new()
         .route("/twirp/{service}/{method}", any(handle))
         .route("/twirp", any(no_route))
-        .route("/twirp/{*path}", any(no_route))
+        .route("/twirp/{service}", any(no_route))
+        .route("/twirp/{service}/{method}/{*rest}", any(no_route))
         .with_state(cx)
 }
 
