@@ -1,5 +1,6 @@
 import { IconButton } from "@sparkrtc/ui/components/Button";
 import type { IconName } from "@sparkrtc/ui/components/Icon";
+import { type Language, languageTag } from "@sparkrtc/ui/language";
 import type { Theme } from "@sparkrtc/ui/theme";
 import { useStore } from "@sparkrtc/ui/useStore";
 import type { ReactNode } from "react";
@@ -44,14 +45,15 @@ const THEMES: Record<Theme, { next: Theme; icon: IconName; label: WordKey }> = {
 export function PageSwitches() {
   const words = useWords();
   const { next, icon, label } = THEMES[useStore(theme)];
+  const other: Language = words.language === "en" ? "zh" : "en";
   return (
     <div className="page-switches">
       <button
         type="button"
         className="button button-quiet"
-        aria-label={words.say("languageSwitch")}
+        lang={languageTag(other)}
         title={words.say("languageSwitch")}
-        onClick={() => language.write(words.language === "en" ? "zh" : "en")}
+        onClick={() => language.write(other)}
       >
         {words.say("language")}
       </button>
