@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rtc_model::{Bitrate, Layer};
 
-use crate::layer::{SeenLayer, cost_to_take, is_at_most};
+use crate::layer::{SeenLayer, choose_layer, cost_to_take, is_at_most};
 
 /// Quiet time before a layer may rise. Longer is steadier, shorter recovers sooner.
 pub(crate) const RISE_AFTER: Duration = Duration::from_secs(1);
@@ -83,6 +83,9 @@ pub(crate) struct Grant {
 /// The sum of the grants is at most `budget`, unless audio alone exceeds it: then audio is granted in
 /// full and all video is paused. A video with nothing in `seen` gets nothing and takes nothing.
 pub(crate) fn allocate(now: Instant, budget: Bitrate, demands: &[Demand<'_>]) -> Vec<Grant> {
+    if desired(demands) <= budget && demands.iter().all(|demand| demand.may_rise(now)) {
+        return demands.iter().map(|demand| demand.grant_wish(budget)).collect();
+    }
     let mut free = budget;
     let mut grants = Vec::with_capacity(demands.len());
     let mut videos = Vec::with_capacity(demands.len());
@@ -136,6 +139,39 @@ pub(crate) fn desired(demands: &[Demand<'_>]) -> Bitrate {
         .sum()
 }
 
+impl Demand<'_> {
+    /// Whether enough quiet time has passed for more.
+    fn may_rise(&self, now: Instant) -> bool {
+        match self {
+            Self::Audio(_) => true,
+            Self::Video(video) => video.current.may_rise(now),
+        }
+    }
+
+    /// Grants what is wished for, which is known to fit.
+    fn grant_wish(&self, budget: Bitrate) -> Grant {
+        match self {
+            Self::Audio(bitrate) => Grant { layer: None, bitrate: *bitrate },
+            Self::Video(video) => {
+                let layer = choose_layer(video.wanted, video.seen, None, budget);
+                let granted = video.seen.iter().find(|seen| Some(seen.layer) == layer);
+                Grant { layer, bitrate: granted.map_or(Bitrate::ZERO, |seen| seen.bitrate) }
+            }
+        }
+    }
+}
+
+impl Current {
+    fn may_rise(self, now: Instant) -> bool {
+        let quiet = |since| now.saturating_duration_since(since);
+        match self {
+            Self::New => true,
+            Self::Paused { since } => quiet(since) >= RESUME_AFTER,
+            Self::Granted { since, .. } => quiet(since) >= RISE_AFTER,
+        }
+    }
+}
+
 /// A video on its way up its ladder of layers.
 struct Climber<'a> {
     index: usize,
@@ -148,13 +184,8 @@ struct Climber<'a> {
 
 impl<'a> Climber<'a> {
     fn new(now: Instant, index: usize, demand: VideoDemand<'a>) -> Self {
-        let quiet = |since| now.saturating_duration_since(since);
-        let may_rise = match demand.current {
-            Current::New => true,
-            Current::Paused { since } => quiet(since) >= RESUME_AFTER,
-            Current::Granted { since, .. } => quiet(since) >= RISE_AFTER,
-        };
         let grant = Grant { layer: None, bitrate: Bitrate::ZERO };
+        let may_rise = demand.current.may_rise(now);
         Self { index, demand, above: demand.seen, grant, may_rise }
     }
 

@@ -125,11 +125,6 @@ impl Dynacast {
         changed.then(|| self.subscribed())
     }
 
-    /// When [`Self::poll`] has something to do.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.codecs.iter().filter_map(|codec| codec.lower_at).min()
-    }
-
     /// What the publisher should send as things stand.
     pub(crate) fn subscribed(&self) -> SubscribedQualities {
         self.codecs

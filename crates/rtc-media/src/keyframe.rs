@@ -38,18 +38,6 @@ pub(crate) struct SendPli;
 pub(crate) struct KeyframeRequests {
     state: State,
     rtt: Duration,
-    counts: KeyframeCounts,
-}
-
-/// What became of requests; each only grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeyframeCounts {
-    /// Sent to the publisher, repeats included.
-    pub(crate) sent_total: u64,
-    /// Joined to one already under way.
-    pub(crate) merged_total: u64,
-    /// Given up without a keyframe.
-    pub(crate) given_up_total: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,10 +71,7 @@ impl KeyframeRequests {
                 self.state = State::Scheduled { at };
                 None
             }
-            State::Scheduled { .. } | State::Waiting { .. } => {
-                self.counts.merged_total += 1;
-                None
-            }
+            State::Scheduled { .. } | State::Waiting { .. } => None,
         }
     }
 
@@ -111,7 +96,6 @@ impl KeyframeRequests {
                 if tries < TRIES_MAX {
                     return Some(self.send(now, tries + 1));
                 }
-                self.counts.given_up_total += 1;
                 self.state = State::Idle { sent };
                 None
             }
@@ -127,23 +111,12 @@ impl KeyframeRequests {
         }
     }
 
-    /// Whether a keyframe was asked for, or will be, and has not come.
-    pub(crate) const fn is_pending(&self) -> bool {
-        matches!(self.state, State::Scheduled { .. } | State::Waiting { .. })
-    }
-
     /// Nobody needs a keyframe any more.
     pub(crate) fn cancel(&mut self, now: Instant) {
         self.on_keyframe(now);
     }
 
-    /// What became of requests so far.
-    pub(crate) const fn counts(&self) -> KeyframeCounts {
-        self.counts
-    }
-
     fn send(&mut self, now: Instant, tries: u32) -> SendPli {
-        self.counts.sent_total += 1;
         self.state = State::Waiting { sent: now, tries };
         SendPli
     }

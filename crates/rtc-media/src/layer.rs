@@ -144,12 +144,12 @@ const fn usual_share((width, height): (u32, u32), quality: Quality) -> (u32, u32
 /// The highest temporal layer a subscriber wants.
 ///
 /// `fps` is the wished frame rate, `source_fps` the measured one of the whole encoding with
-/// `temporal_count` layers; each layer below the highest halves it. A rate is met by 10 % less.
+/// `temporal_count` layers; each layer below the highest halves it. A rate is met by 10 % less. Where
+/// the rate or the count is not known (0), all are wanted.
 pub(crate) fn wanted_temporal(fps: Option<u32>, source_fps: u32, temporal_count: u8) -> u8 {
     let highest = temporal_count.saturating_sub(1).min(TEMPORAL_MAX);
-    let (Some(fps), true) = (fps.filter(|&fps| fps > 0), source_fps > 0) else {
-        return TEMPORAL_MAX;
-    };
+    let is_known = source_fps > 0 && temporal_count > 0;
+    let Some(fps) = fps.filter(|&fps| fps > 0 && is_known) else { return TEMPORAL_MAX };
     (0..=highest)
         .find(|&temporal| {
             let share = u64::from(source_fps) * 10 >> (highest - temporal);

@@ -101,11 +101,6 @@ impl QualityMeter {
         }
         is_news.then_some(assessment)
     }
-
-    /// What was told last, for a newcomer.
-    pub(crate) const fn told(&self) -> Option<Assessment> {
-        self.told
-    }
 }
 
 fn rating(sample: &QualitySample) -> f32 {

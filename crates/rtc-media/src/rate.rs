@@ -41,11 +41,6 @@ impl RateMeter {
         Bitrate::from_bps(bits.saturating_mul(1_000_000) / span_us)
     }
 
-    /// Forgets everything.
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// Moves the window to end at `now`; returns the index of the newest slot.
     fn advance(&mut self, now: Instant) -> usize {
         let Some((index, began)) = self.newest else {

@@ -155,16 +155,6 @@ impl Rewrite {
         self.bridge = bridge;
     }
 
-    /// Whether a source is live; otherwise the next packet forwarded starts one.
-    pub(crate) const fn is_live(&self) -> bool {
-        self.live.is_some()
-    }
-
-    /// The highest extended sequence number sent.
-    pub(crate) fn highest_ext_seq(&self) -> Option<u64> {
-        self.last.map(|last| last.ext_seq)
-    }
-
     /// Maps a packet that the subscriber gets.
     ///
     /// `None`: it has no place any more. It is from before the source's first forwarded packet, was

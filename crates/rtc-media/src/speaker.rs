@@ -96,12 +96,6 @@ pub(crate) struct ActiveSpeakers {
 }
 
 impl ActiveSpeakers {
-    /// When [`Self::poll`] has something to do. `None`: nobody was loud since; call
-    /// [`Self::handle_packet`] with packets to get started.
-    pub(crate) const fn next_timeout(&self) -> Option<Instant> {
-        self.window_end
-    }
-
     /// Starts a window if none is running. Call it with every audio packet that has a level.
     pub(crate) fn handle_packet(&mut self, now: Instant) {
         self.window_end.get_or_insert(now + WINDOW);

@@ -167,7 +167,7 @@ fn a_frame_rate_becomes_a_temporal_layer() {
         ("a quarter", Some(7), 30, 3, 0),
         ("more than there is", Some(60), 30, 3, TEMPORAL_MAX),
         ("one layer", Some(1), 30, 1, 0),
-        ("no layer", Some(1), 30, 0, 0),
+        ("no layer seen yet", Some(1), 30, 0, TEMPORAL_MAX),
         ("absurd", Some(u32::MAX), u32::MAX, u8::MAX, 7),
     ];
     for (name, fps, source_fps, count, expected) in rows {

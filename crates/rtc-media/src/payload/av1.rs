@@ -1,4 +1,7 @@
 //! AV1 aggregation header and OBU headers (RTP Payload Format for AV1, AOMedia, v1.0, §4.4).
+//!
+//! Claims no layers: only the packet an OBU starts in tells them, so by them a frame would be left out in
+//! part. Whoever wants to leave out AV1 layers needs the dependency descriptor.
 
 use super::{FramePart, PacketInfo, bits::Bytes};
 
@@ -23,22 +26,16 @@ pub(super) fn inspect(payload: &[u8]) -> Option<PacketInfo> {
     while index <= ELEMENTS_MAX && !bytes.is_empty() {
         let element = next_element(&mut bytes, index, count)?;
         index += 1;
-        let Some((kind, layer)) = obu_header(element) else { break };
-        if let Some((temporal, spatial)) = layer {
-            info.temporal = Some(temporal);
-            info.spatial = Some(spatial);
-        }
-        if kind == OBU_TEMPORAL_DELIMITER {
-            info.part = FramePart::Start;
-            continue;
-        }
-        // N says that a coded video sequence starts; without its header no decoder can.
-        if kind == OBU_SEQUENCE_HEADER && new_sequence {
-            info.keyframe_start = true;
-            info.part = FramePart::Start;
-        }
-        if layer.is_some() || kind != OBU_SEQUENCE_HEADER {
-            break;
+        // OBU header (AV1, 5.3.2): the type is in bits 3 to 6.
+        match element.first().map(|header| header >> 3 & 0x0f) {
+            Some(OBU_TEMPORAL_DELIMITER) => info.part = FramePart::Start,
+            // N says that a coded video sequence starts; without its header no decoder can.
+            Some(OBU_SEQUENCE_HEADER) if new_sequence => {
+                info.keyframe_start = true;
+                info.part = FramePart::Start;
+                break;
+            }
+            Some(_) | None => break,
         }
     }
     Some(info)
@@ -53,17 +50,4 @@ fn next_element<'a>(bytes: &mut Bytes<'a>, index: u8, count: u8) -> Option<&'a [
     let len = bytes.leb128()?;
     // The last element may go on in the next packet, but its length here is of this part.
     bytes.take(usize::try_from(len).ok()?)
-}
-
-/// OBU type, and temporal and spatial id when the extension octet is there (AV1, 5.3.2, 5.3.3).
-fn obu_header(element: &[u8]) -> Option<(u8, Option<(u8, u8)>)> {
-    let mut bytes = Bytes::new(element);
-    let header = bytes.byte()?;
-    let layer = if header & 0x04 != 0 {
-        let octet = bytes.byte()?;
-        Some((octet >> 5, octet >> 3 & 0x03))
-    } else {
-        None
-    };
-    Some((header >> 3 & 0x0f, layer))
 }

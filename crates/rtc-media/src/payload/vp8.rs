@@ -61,18 +61,9 @@ impl Vp8Header {
         Some(Self { bytes, len: u8::try_from(header.len()).ok()? })
     }
 
-    /// The bytes as they stand at the front of the payload.
+    /// 1 to 6 bytes, to take the place of as many at the front of the payload they were made for.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// Puts these bytes in place of the first ones of `payload`, which must be of the packet they
-    /// were made for; a shorter payload stays as it is.
-    pub(crate) fn apply(&self, payload: &mut [u8]) {
-        let header = self.as_bytes();
-        if let Some(front) = payload.get_mut(..header.len()) {
-            front.copy_from_slice(header);
-        }
     }
 
     fn set(&mut self, index: usize, byte: u8) {
@@ -85,11 +76,6 @@ impl Vp8Header {
 }
 
 impl Vp8Descriptor {
-    /// Length of the descriptor in bytes, 1 to 6.
-    pub(crate) fn header_len(&self) -> usize {
-        usize::from(self.header.len)
-    }
-
     /// The descriptor's bytes with other numbers; `None`: they are the same as now.
     ///
     /// Fields that are absent stay absent, and every number is cut to its width, so the length never

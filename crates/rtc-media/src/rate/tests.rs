@@ -64,8 +64,6 @@ fn huge_counts_saturate() {
         meter.add(start(), usize::MAX);
     }
     assert!(meter.rate(start()) > Bitrate::from_kbps(1_000_000));
-    meter.clear();
-    assert_eq!(meter.rate(start()), Bitrate::ZERO);
 }
 
 #[test]

@@ -132,10 +132,8 @@ fn a_switch_counts_on_and_moves_time_by_arrival() {
     rewrite.forward(now, &plain(10, 700)).unwrap();
     rewrite.forward(now + ms(33), &plain(11, 700 + 2_970)).unwrap();
     rewrite.switch(ClockBridge::Arrival);
-    assert!(!rewrite.is_live());
     let out = rewrite.forward(now + ms(66), &plain(60_000, 5)).unwrap();
     assert_eq!(out, OutPacket { ext_seq: 1_002, timestamp: 50_000 + 2 * 2_970, vp8_patch: None });
-    assert_eq!(rewrite.highest_ext_seq(), Some(1_002));
     let late = rewrite.forward(now + ms(67), &plain(59_999, 0));
     assert_eq!(late, None, "late_packet_after_switch_is_dropped");
     let next = rewrite.forward(now + ms(99), &plain(60_001, 5 + 2_970)).unwrap();

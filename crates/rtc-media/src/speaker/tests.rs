@@ -85,7 +85,7 @@ fn loudness_is_smoothed_told_in_steps_and_only_when_it_changes() {
 }
 
 #[test]
-fn silence_by_packets_or_without_them_fades_out_and_stops_the_clock() {
+fn silence_by_packets_or_without_them_fades_out() {
     for silent in [Some(127), None] {
         let mut room = Room::new(1);
         room.window(|_, _| Some(10));
@@ -96,19 +96,14 @@ fn silence_by_packets_or_without_them_fades_out_and_stops_the_clock() {
         assert_eq!(levels.last(), Some(&(0.0, false)));
         assert!(levels.len() <= 2, "{levels:?}");
         assert!(room.speakers.speaking().is_empty());
-        if silent.is_none() {
-            assert_eq!(room.speakers.next_timeout(), None);
-        }
     }
 }
 
 #[test]
 fn nothing_is_told_before_a_window_is_over() {
     let mut room = Room::new(1);
-    assert_eq!(room.speakers.next_timeout(), None);
     room.tracks[0].1.handle_packet(0, 0);
     room.speakers.handle_packet(room.now);
-    assert_eq!(room.speakers.next_timeout(), Some(room.now + WINDOW));
     let early = room.now + WINDOW - Duration::from_millis(1);
     let tracks = room.tracks.iter_mut().map(|(participant, track)| (*participant, track));
     assert!(room.speakers.poll(early, tracks).is_empty());
