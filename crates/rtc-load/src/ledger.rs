@@ -103,11 +103,9 @@ impl Ledger {
             arrival = Arrival::FirstOfTrack;
             StreamLedger::default()
         });
-        if window.contains(stamp.sent_ns) {
-            if stream.record(&stamp, payload_bytes) {
-                let delay_ns = received_ns.saturating_sub(stamp.sent_ns);
-                self.delays_us.record(delay_ns / 1_000);
-            }
+        if window.contains(stamp.sent_ns) && stream.record(&stamp, payload_bytes) {
+            let delay_ns = received_ns.saturating_sub(stamp.sent_ns);
+            self.delays_us.record(delay_ns / 1_000);
         }
         arrival
     }

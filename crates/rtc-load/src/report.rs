@@ -149,7 +149,6 @@ pub struct GeneratorReport {
 
 impl Percentiles {
     /// Percentiles of a histogram, divided by `unit`.
-    #[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
     pub fn of(histogram: &Histogram, unit: f64) -> Self {
         let at = |permille| histogram.permille(permille).unwrap_or(0) as f64 / unit;
         Self { p50: at(500), p95: at(950), p99: at(990), max: at(1_000) }
@@ -157,13 +156,11 @@ impl Percentiles {
 }
 
 /// `of` by `by`, 0 when there is nothing to divide by.
-#[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
 pub fn ratio(of: f64, by: u64) -> f64 {
     if by == 0 { 0.0 } else { of / by as f64 }
 }
 
 /// Delivered share in percent; 100 when nothing was expected.
-#[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
 pub fn delivered_percent(delivered: u64, expected: u64) -> f64 {
     if expected == 0 { 100.0 } else { 100.0 * delivered as f64 / expected as f64 }
 }

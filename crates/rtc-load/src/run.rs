@@ -525,7 +525,6 @@ impl Summary<'_> {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with few digits")]
 fn per(count: u64, by: f64) -> f64 {
     count as f64 / by
 }

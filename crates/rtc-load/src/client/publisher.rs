@@ -23,7 +23,7 @@ use crate::{
 /// What a client publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishPlan {
-    /// Opus-like sound: 50 packets per second of [`AUDIO_PACKET_BYTES`].
+    /// Opus-like sound: 50 packets of 100 bytes per second.
     pub audio: bool,
     /// VP8-like pictures.
     pub video: Option<VideoPlan>,
@@ -479,7 +479,7 @@ fn extensions(kind: MediaKind, source: u32, tick: u64) -> ExtensionValues {
 }
 
 /// RTP payload of an Opus packet: 20 ms at 40 kbit/s.
-pub const AUDIO_PACKET_BYTES: usize = 100;
+pub(super) const AUDIO_PACKET_BYTES: usize = 100;
 const AUDIO_PACKET_BYTES_U64: u64 = 100;
 const AUDIO_PACKETS_PER_SECOND: u64 = 50;
 /// Three seconds of sound.

@@ -20,18 +20,18 @@ use str0m::{
 };
 
 /// A client and its answerer, with the wire between them.
-pub struct Pair {
-    pub client: Client,
-    pub server: Rtc,
-    pub now: Instant,
+pub(crate) struct Pair {
+    pub(crate) client: Client,
+    pub(crate) server: Rtc,
+    pub(crate) now: Instant,
     /// Packets that reached the answerer.
-    pub received: Vec<RtpPacket>,
+    pub(crate) received: Vec<RtpPacket>,
     /// Everything the client reported.
-    pub events: Vec<ClientEvent>,
+    pub(crate) events: Vec<ClientEvent>,
     /// Offers and announcements not yet handled.
-    pub messages: Vec<signal_request::Message>,
+    pub(crate) messages: Vec<signal_request::Message>,
     /// Decides by the number of a media datagram from the client whether it is lost.
-    pub lose: fn(usize) -> bool,
+    pub(crate) lose: fn(usize) -> bool,
     begin: Instant,
     sent_by_client: usize,
     server_timeout: Instant,
@@ -40,7 +40,7 @@ pub struct Pair {
 
 impl Pair {
     /// A client whose first offer is answered as str0m would; nothing is connected yet.
-    pub fn new(plan: ClientPlan) -> Self {
+    pub(crate) fn new(plan: ClientPlan) -> Self {
         let now = Instant::now();
         let window = Arc::new(SharedWindow::default());
         window.set(Window { start_ns: 0, end_ns: u64::MAX });
@@ -71,7 +71,7 @@ impl Pair {
     }
 
     /// Joins and runs until ICE and DTLS are up.
-    pub fn connect(&mut self, edit: impl FnOnce(String) -> String) {
+    pub(crate) fn connect(&mut self, edit: impl FnOnce(String) -> String) {
         let offer = self.client.join_request().publisher_offer.unwrap();
         self.answer(&offer, edit);
         let connected = |pair: &Self| pair.events.contains(&ClientEvent::Connected);
@@ -79,7 +79,7 @@ impl Pair {
     }
 
     /// Answers an offer, its text edited on the way.
-    pub fn answer(
+    pub(crate) fn answer(
         &mut self,
         offer: &proto::SessionDescription,
         edit: impl FnOnce(String) -> String,
@@ -96,20 +96,20 @@ impl Pair {
     }
 
     /// The server says something.
-    pub fn signal(&mut self, message: signal_response::Message) {
+    pub(crate) fn signal(&mut self, message: signal_response::Message) {
         self.client.handle_signal(self.now, message, &mut self.outbox);
         self.settle();
     }
 
     /// The client publishes and every offer is answered.
-    pub fn publish(&mut self) {
+    pub(crate) fn publish(&mut self) {
         self.client.publish(&mut self.outbox);
         self.settle();
         self.answer_offers();
     }
 
     /// Answers the offers not yet handled; returns them.
-    pub fn answer_offers(&mut self) -> Vec<proto::SessionDescription> {
+    pub(crate) fn answer_offers(&mut self) -> Vec<proto::SessionDescription> {
         let mut offers = Vec::new();
         for message in std::mem::take(&mut self.messages) {
             match message {
@@ -124,7 +124,7 @@ impl Pair {
     }
 
     /// Lets virtual time pass.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.step();
@@ -132,7 +132,7 @@ impl Pair {
     }
 
     /// Lets virtual time pass until a state is reached.
-    pub fn run_until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
+    pub(crate) fn run_until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
         let deadline = self.now + Duration::from_secs(10);
         while !reached(self) {
             assert!(self.now < deadline, "not within 10 s of virtual time: {what}");
@@ -155,12 +155,12 @@ impl Pair {
     }
 
     /// The wall clock: nanoseconds since the test began.
-    pub fn wall_ns(&self) -> u64 {
+    pub(crate) fn wall_ns(&self) -> u64 {
         u64::try_from((self.now - self.begin).as_nanos()).unwrap()
     }
 
     /// Carries datagrams both ways until none are left.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             let mut quiet = true;
             for datagram in std::mem::take(&mut self.outbox.datagrams) {
