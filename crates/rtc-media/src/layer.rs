@@ -152,7 +152,7 @@ pub(crate) fn wanted_temporal(fps: Option<u32>, source_fps: u32, temporal_count:
     let Some(fps) = fps.filter(|&fps| fps > 0 && is_known) else { return TEMPORAL_MAX };
     (0..=highest)
         .find(|&temporal| {
-            let share = u64::from(source_fps) * 10 >> (highest - temporal);
+            let share = (u64::from(source_fps) * 10) >> (highest - temporal);
             share >= u64::from(fps) * 9
         })
         .unwrap_or(TEMPORAL_MAX)

@@ -19,10 +19,7 @@ pub(crate) struct Chance(u64);
 impl Chance {
     /// Prints the seed, so that a failing run can be repeated.
     pub(crate) fn new(seed: u64) -> Self {
-        #[expect(clippy::print_stdout, reason = "shown only when the test fails")]
-        {
-            println!("seed {seed:#x}");
-        }
+        println!("seed {seed:#x}");
         Self(seed)
     }
 

@@ -348,7 +348,6 @@ fn everything_wraps() {
 /// One source as its publisher sends it, through a network that loses, delays and repeats: packets of
 /// two temporal layers, the upper one of every other frame.
 struct Source {
-    index: u32,
     ext_seq: u64,
     picture: u16,
     tl0: u8,
@@ -360,9 +359,8 @@ struct Source {
 }
 
 impl Source {
-    fn new(index: u32, chance: &mut Chance) -> Self {
+    fn new(chance: &mut Chance) -> Self {
         Self {
-            index,
             ext_seq: chance.below(70_000),
             picture: u16::try_from(chance.below(0x8000)).unwrap(),
             tl0: chance.byte(),
@@ -446,7 +444,7 @@ fn random_streams_stay_unbroken() {
         let mut receiver = Receiver::default();
         let mut lost = 0;
         for index in 0..8 {
-            let mut source = Source::new(index, &mut chance);
+            let mut source = Source::new(&mut chance);
             rewrite.switch(ClockBridge::Arrival);
             for _ in 0..chance.below(400) {
                 now += ms(33);
