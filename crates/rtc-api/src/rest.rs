@@ -3,13 +3,15 @@
 //! The doc comments here are what the OpenAPI document says; they are written for users of the
 //! API. Times are RFC 3339 in UTC, durations carry their unit in their name.
 
+use std::borrow::Cow;
+
 use rtc_model::{AppKind, AppStatus, Role};
 use serde::{Deserialize, Serialize};
 use utoipa::{
-    ToSchema,
+    PartialSchema, ToSchema,
     openapi::{
-        Object,
-        schema::{ObjectBuilder, Type},
+        RefOr,
+        schema::{ObjectBuilder, Schema, Type},
     },
 };
 
@@ -43,25 +45,69 @@ pub struct Problem {
     pub request_id: String,
 }
 
-fn app_kind_schema() -> Object {
-    words(AppKind::ALL.map(AppKind::as_str), AppKind::Other.as_str())
+/// What an app is for. It changes nothing in how the app works; the EXCLUSIVE types are kept for
+/// special arrangements.
+#[derive(Debug)]
+pub struct AppKindSchema;
+
+/// Whether new rooms and joins are let in.
+#[derive(Debug)]
+pub struct AppStatusSchema;
+
+/// What a participant may do: `joiner` sends and receives, `player` receives, `publisher` sends.
+#[derive(Debug)]
+pub struct RoleSchema;
+
+// The vocabulary's enums know no OpenAPI; these stand for them in the document.
+
+impl PartialSchema for AppKindSchema {
+    fn schema() -> RefOr<Schema> {
+        let about = "What an app is for. It changes nothing in how the app works; the EXCLUSIVE \
+                     types are kept for special arrangements.";
+        words(about, &AppKind::ALL.map(AppKind::as_str))
+    }
 }
 
-fn app_status_schema() -> Object {
-    words(AppStatus::ALL.map(AppStatus::as_str), AppStatus::Enabled.as_str())
+impl ToSchema for AppKindSchema {
+    fn name() -> Cow<'static, str> {
+        "AppType".into()
+    }
 }
 
-fn role_schema() -> Object {
-    words(["joiner", "player", "publisher"], "joiner")
+impl PartialSchema for AppStatusSchema {
+    fn schema() -> RefOr<Schema> {
+        let about = "Whether new rooms and joins are let in. People inside a disabled app's rooms \
+                     stay.";
+        words(about, &AppStatus::ALL.map(AppStatus::as_str))
+    }
 }
 
-/// The vocabulary's enums know no OpenAPI; their words are listed here.
-fn words<const N: usize>(words: [&str; N], example: &str) -> Object {
+impl ToSchema for AppStatusSchema {
+    fn name() -> Cow<'static, str> {
+        "AppStatus".into()
+    }
+}
+
+impl PartialSchema for RoleSchema {
+    fn schema() -> RefOr<Schema> {
+        let about = "What a participant may do: a `joiner` sends and receives, a `player` \
+                     receives, a `publisher` sends.";
+        words(about, &["joiner", "player", "publisher"])
+    }
+}
+
+impl ToSchema for RoleSchema {
+    fn name() -> Cow<'static, str> {
+        "Role".into()
+    }
+}
+
+fn words(about: &str, words: &[&'static str]) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(words))
-        .examples([example])
-        .build()
+        .description(Some(about))
+        .enum_values(Some(words.iter().copied()))
+        .into()
 }
 
 /// The role of a participant that asks for none: sends and receives.

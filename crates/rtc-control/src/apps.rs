@@ -23,9 +23,6 @@ use rtc_model::{AppId, AppKey, AppKind, AppStatus};
 
 use crate::{Caller, Context, Error, Permission, Target, context, random};
 
-#[cfg(test)]
-mod tests;
-
 /// Creates an app, enabled and with join authentication, and shows it with its key.
 ///
 /// # Errors

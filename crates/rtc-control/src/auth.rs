@@ -11,9 +11,6 @@ use crate::{
     tokens::{self, Trust},
 };
 
-#[cfg(test)]
-mod tests;
-
 /// Who sent this `Authorization` header to the REST API: the operator, or nobody.
 ///
 /// # Errors

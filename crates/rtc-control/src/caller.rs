@@ -8,6 +8,9 @@ use rtc_model::{AppId, RoomName};
 
 use crate::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// Who asks for an operation. Made by [`crate::auth`], or by the CLI, which may do everything to
 /// the data directory it can open.
 #[derive(Clone, Debug)]

@@ -18,9 +18,6 @@ use crate::{
     tokens::{self, CheckedToken, Trust},
 };
 
-#[cfg(test)]
-mod tests;
-
 /// Says what the bearer of a token may do in which room. A disabled app is told in the grant,
 /// because people inside may resume.
 ///

@@ -15,9 +15,6 @@ use rtc_model::{AppId, AppKey, AppStatus, IdError, Identity, RoomName};
 
 use crate::{Caller, Context, Error, Permission, Target, apps};
 
-#[cfg(test)]
-mod tests;
-
 /// Makes a token for a room, a user and a role, in both forms, with a link that joins.
 ///
 /// # Errors

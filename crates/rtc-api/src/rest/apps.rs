@@ -21,7 +21,7 @@ pub struct AppCreate {
     /// What the app is for. It changes nothing in how the app works; the EXCLUSIVE types are kept
     /// for special arrangements.
     #[serde(rename = "type", default)]
-    #[schema(schema_with = super::app_kind_schema)]
+    #[schema(value_type = super::AppKindSchema)]
     pub kind: AppKind,
 }
 
@@ -35,11 +35,11 @@ pub struct AppUpdate {
     pub name: Option<String>,
     /// A new type.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = super::app_kind_schema, required = false)]
+    #[schema(value_type = Option<super::AppKindSchema>)]
     pub kind: Option<AppKind>,
     /// `disabled` lets no new rooms and joins in; people inside stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = super::app_status_schema, required = false)]
+    #[schema(value_type = Option<super::AppStatusSchema>)]
     pub status: Option<AppStatus>,
     /// How joining is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,13 +75,13 @@ pub struct AppView {
     pub name: String,
     /// What the app is for.
     #[serde(rename = "type")]
-    #[schema(schema_with = super::app_kind_schema)]
+    #[schema(value_type = super::AppKindSchema)]
     pub kind: AppKind,
     /// The app's domain name, which leads to this server where DNS knows it.
     #[schema(example = "60d539ba00d861ef0802742ce404400c.localhost")]
     pub domain: String,
     /// Whether new rooms and joins are let in.
-    #[schema(schema_with = super::app_status_schema)]
+    #[schema(value_type = super::AppStatusSchema)]
     pub status: AppStatus,
     /// How joining is checked.
     pub authentication: Authentication,
@@ -135,7 +135,7 @@ pub struct AppList {
 pub struct AppListQuery {
     /// Only apps of this status.
     #[serde(default)]
-    #[param(schema_with = super::app_status_schema, required = false)]
+    #[param(value_type = Option<super::AppStatusSchema>)]
     pub status: Option<AppStatus>,
     /// `next` of the part before.
     #[serde(default)]

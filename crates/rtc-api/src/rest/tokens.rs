@@ -23,7 +23,7 @@ pub struct TokenCreate {
     pub name: Option<String>,
     /// What the user may do.
     #[serde(default = "super::default_role")]
-    #[schema(schema_with = super::role_schema, required = false)]
+    #[schema(value_type = super::RoleSchema, default = "joiner")]
     pub role: Role,
     /// For how many seconds the token is good: 1 to 2,592,000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ pub struct AccessTokenRequest {
     pub signature: String,
     /// What the user may do; the signature does not cover it.
     #[serde(default = "super::default_role")]
-    #[schema(schema_with = super::role_schema, required = false)]
+    #[schema(value_type = super::RoleSchema, default = "joiner")]
     pub role: Role,
 }
 

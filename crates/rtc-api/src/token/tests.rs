@@ -285,3 +285,70 @@ fn the_published_vector_of_the_access_signature_holds() {
         assert!(!covered.matches(b"12345ABCDEF12345", wrong), "{wrong}");
     }
 }
+
+/// A small generator with a printed seed, so that a failure can be repeated.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        // Marsaglia's xorshift64.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn no_text_makes_the_reader_panic_and_none_verifies() {
+    let seed = 0x5EED_0001;
+    println!("seed {seed:#x}");
+    let mut noise = Noise(seed);
+    let token = mint(&claims(), KEY).unwrap();
+    let pieces = [".", "..", "\"", "{}", "[]", "null", "☃", "=", "eyJ", "%00", HEADER_HS256];
+    for _ in 0..20_000 {
+        let mut text: Vec<char> = token.chars().collect();
+        for _ in 0..=noise.below(4) {
+            let at = noise.below(text.len() + 1);
+            match noise.below(3) {
+                0 => drop(text.drain(at..text.len().min(at + noise.below(40)))),
+                1 => {
+                    let piece = pieces[noise.below(pieces.len())];
+                    drop(text.splice(at..at, piece.chars()));
+                }
+                _ => text.truncate(at),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if text != token {
+            assert!(check(&text, KEY, NOW).is_err(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn no_payload_makes_the_reader_panic() {
+    let seed = 0x5EED_0002;
+    println!("seed {seed:#x}");
+    let mut noise = Noise(seed);
+    let names = ["iss", "sub", "exp", "nbf", "name", "attributes", "video", "roomConfig", "sha256"];
+    let values = ["null", "0", "-1", "1e999", "1.5", "\"x\"", "[]", "{}", "{\"a\":1}", "true", "{"];
+    for _ in 0..20_000 {
+        let members: Vec<String> = (0..noise.below(6))
+            .map(|_| {
+                let (name, value) = (names[noise.below(9)], values[noise.below(11)]);
+                format!("\"{name}\":{value}")
+            })
+            .collect();
+        let payload = format!("{{{}}}", members.join(","));
+        let part = URL_SAFE_NO_PAD.encode(&payload);
+        let token = format!("{HEADER_HS256}.{part}.{}", URL_SAFE_NO_PAD.encode([0; 32]));
+        let verified = check(&token, KEY, NOW);
+        let refused = [Err(TokenError::Malformed), Err(TokenError::Signature)];
+        assert!(refused.contains(&verified.map(drop)), "{payload}");
+    }
+}

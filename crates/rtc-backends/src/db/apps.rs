@@ -160,21 +160,6 @@ impl<'a> Apps<'a> {
         bounded(select.fetch_optional(&self.db.reader)).await
     }
 
-    /// Finds an app by its name.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn find_by_name(&self, name: &str) -> Result<Option<AppRow>, BackendError> {
-        let select = sqlx::query(concat!(
-            "SELECT ",
-            columns!(),
-            " FROM apps WHERE name = $1 AND deleted_at_ms IS NULL"
-        ))
-        .bind(name)
-        .try_map(|row: AnyRow| app_row(&row));
-        bounded(select.fetch_optional(&self.db.reader)).await
-    }
-
     /// Lists apps, newest first. An app made meanwhile never moves the rest of the list.
     ///
     /// # Errors

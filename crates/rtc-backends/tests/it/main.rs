@@ -7,3 +7,4 @@ mod apps;
 mod durability;
 mod opening;
 mod store;
+mod webhooks;
