@@ -126,12 +126,15 @@ pub(crate) struct Peer {
     pub(crate) last_received: Option<Instant>,
     /// As last told to observers.
     pub(crate) was_connected: bool,
+    /// When it first connected.
+    pub(crate) connected_at: Option<Instant>,
     rtc: Rtc,
     ufrag: String,
     channels: BTreeMap<MessageChannel, ChannelId>,
     pending_offer: Option<(u32, SdpPendingOffer)>,
     last_offer_id: u32,
-    desired: Bitrate,
+    /// Floor and goal as last told to the estimator.
+    desired: (Bitrate, Bitrate),
 }
 
 impl Peer {
@@ -148,12 +151,13 @@ impl Peer {
             next_timeout: now,
             last_received: None,
             was_connected: false,
+            connected_at: None,
             rtc,
             ufrag,
             channels: BTreeMap::new(),
             pending_offer: None,
             last_offer_id: 0,
-            desired: Bitrate::ZERO,
+            desired: (Bitrate::ZERO, Bitrate::ZERO),
         }
     }
 
@@ -192,10 +196,17 @@ impl Peer {
     /// Advances time, lets queued writes leave, and drains the engine.
     pub(crate) fn flush(&mut self, now: Instant, out: &mut Drained) {
         self.is_dirty = false;
-        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
-            self.fail(now);
+        // The pacer hands out one packet per call and then names this very moment again.
+        for _ in 0..CALLS_MAX {
+            if self.rtc.handle_input(Input::Timeout(now)).is_err() {
+                self.fail(now);
+            }
+            self.drain(now, out);
+            if self.next_timeout > now {
+                return;
+            }
         }
-        self.drain(now, out);
+        self.next_timeout = now + CALL_INTERVAL_MIN;
     }
 
     fn drain(&mut self, now: Instant, out: &mut Drained) {
@@ -219,7 +230,10 @@ impl Peer {
 
     fn take_event(&mut self, now: Instant, event: str0m::Event, out: &mut Drained) {
         match &event {
-            str0m::Event::Connected => self.state = PeerState::Connected,
+            str0m::Event::Connected => {
+                self.state = PeerState::Connected;
+                self.connected_at.get_or_insert(now);
+            }
             str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected)
             | str0m::Event::Closed => self.lose(now),
             str0m::Event::IceConnectionStateChange(
@@ -347,17 +361,21 @@ impl Peer {
         true
     }
 
-    /// Tells the estimator what the subscriber would like to receive; it probes towards it.
-    pub(crate) fn set_desired(&mut self, desired: Bitrate) {
-        // Repeating a value is free but arms the engine's timers; small changes are not worth that.
-        let is_near = desired <= self.desired.percent(105) && self.desired <= desired.percent(105);
-        if desired == self.desired || (is_near && self.desired != Bitrate::ZERO) {
+    /// Tells the estimator what the subscriber would like to receive, towards which it probes, and the rate to
+    /// keep up meanwhile, with padding where there is no media.
+    pub(crate) fn set_desired(&mut self, floor: Bitrate, desired: Bitrate) {
+        // Repeating a value arms the engine's timers; small changes are not worth that.
+        let is_near = |old: Bitrate, new: Bitrate| {
+            old == new || (new <= old.percent(110) && old <= new.percent(110))
+        };
+        if is_near(self.desired.0, floor) && is_near(self.desired.1, desired) {
             return;
         }
-        self.desired = desired;
-        self.rtc
-            .bwe()
-            .set_bitrate(str0m::bwe::Bitrate::bps(0), str0m::bwe::Bitrate::bps(desired.bps()));
+        self.desired = (floor, desired);
+        self.rtc.bwe().set_bitrate(
+            str0m::bwe::Bitrate::bps(floor.bps()),
+            str0m::bwe::Bitrate::bps(desired.bps()),
+        );
         self.is_dirty = true;
     }
 
@@ -641,6 +659,11 @@ impl Peer {
         self.is_dirty = true;
     }
 }
+
+/// Most calls of one engine for one moment: more packets than a keyframe of 128 kB has. The rest follows after
+/// [`CALL_INTERVAL_MIN`].
+const CALLS_MAX: usize = 128;
+const CALL_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Whether an offer restarts ICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,10 @@ use crate::{
     allocate::{self, Content, Current, Demand, VideoDemand},
     dynacast::Need,
     event::Signal,
-    layer::{DefaultWish, SeenLayer, TEMPORAL_MAX, step_temporal, wanted_spatial, wanted_temporal},
+    layer::{
+        DefaultWish, HEADROOM_PERCENT, SeenLayer, TEMPORAL_MAX, is_at_most, step_temporal,
+        wanted_spatial, wanted_temporal,
+    },
     payload::{PacketInfo, Vp8Descriptor, Vp8Header},
     peer::{PayloadEncoding, Peer, PeerKey, PeerState, Route},
     publication::{Publication, low_32},
@@ -35,6 +38,10 @@ const ROUTES_MAX: usize = 256;
 const ALLOCATE_EVERY: Duration = Duration::from_millis(250);
 /// A switch that brings no keyframe for this long is started over.
 const SWITCH_WAIT_MAX: Duration = Duration::from_secs(3);
+/// Feedback needs this long to say something about a path.
+const ESTIMATE_TRUSTED_AFTER: Duration = Duration::from_millis(1_500);
+/// What a video without announced rates is taken to need, for probing: what native clients send unasked.
+const VIDEO_RATE_DEFAULT: Bitrate = Bitrate::from_kbps(2_500);
 /// What a subscriber without an estimate is given: everything.
 const UNLIMITED: Bitrate = Bitrate::from_kbps(10_000_000);
 const VIDEO_CLOCK_RATE: u32 = 90_000;
@@ -356,11 +363,23 @@ impl Room {
         };
         let cap = participant.bandwidth_cap.unwrap_or(UNLIMITED);
         let estimate = if self.config.estimate_bandwidth { peer.estimate } else { None };
-        let budget = estimate.unwrap_or(UNLIMITED).min(cap);
+        let is_measured = peer
+            .connected_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= ESTIMATE_TRUSTED_AFTER);
         let entries = self.demands(now, id, adaptive);
         let demands: Vec<Demand<'_>> = entries.iter().map(|entry| entry.demand()).collect();
-        let grants = allocate::allocate(now, budget, &demands);
-        let desired = allocate::desired(&demands);
+        let mut budget = estimate.unwrap_or(UNLIMITED);
+        if !is_measured {
+            // A start value is no evidence: the least of every track flows until feedback has come.
+            budget = budget.max(entries.iter().map(Entry::least).sum());
+        }
+        let grants = allocate::allocate(now, budget.min(cap), &demands);
+        let desired = allocate::desired(&demands).max(entries.iter().map(Entry::announced).sum());
+        let given: Bitrate = grants.iter().map(|grant| grant.bitrate).sum();
+        let step =
+            entries.iter().zip(&grants).filter_map(|(entry, grant)| entry.step_above(grant.layer));
+        // Padding up to the cheapest next step keeps the estimate alive while pictures are held back.
+        let floor = step.min().map_or(Bitrate::ZERO, |step| given + step);
         for (entry, grant) in entries.iter().zip(grants) {
             if let Entry::Video { track, seen, .. } = entry
                 && !seen.is_empty()
@@ -369,7 +388,7 @@ impl Room {
             }
         }
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.set_desired(desired);
+            peer.set_desired(floor, desired);
         }
         self.peers.note(key);
     }
@@ -423,6 +442,7 @@ impl Room {
                 seen: if wanted.is_some() && !info.muted { seen } else { Vec::new() },
                 current: subscription.allocation,
                 is_disabled: wanted.is_none(),
+                announced: announced_rate(announced, wanted),
             });
         }
         for entry in &entries {
@@ -544,6 +564,17 @@ fn at_least_one(wanted: Layer, encodings: usize) -> Layer {
     Layer { spatial: wanted.spatial.min(highest), ..wanted }
 }
 
+fn announced_rate(announced: &[rtc_model::VideoLayer], wanted: Option<Layer>) -> Bitrate {
+    let Some(wanted) = wanted else {
+        return Bitrate::ZERO;
+    };
+    announced
+        .get(usize::from(wanted.spatial))
+        .map(|layer| layer.bitrate)
+        .filter(|bitrate| *bitrate > Bitrate::ZERO)
+        .unwrap_or(VIDEO_RATE_DEFAULT)
+}
+
 /// What one subscription asks for, owned.
 enum Entry {
     Audio(Bitrate),
@@ -555,10 +586,43 @@ enum Entry {
         seen: Vec<SeenLayer>,
         current: Current,
         is_disabled: bool,
+        /// What the publisher says the wanted layer takes.
+        announced: Bitrate,
     },
 }
 
 impl Entry {
+    /// What the lowest layer takes, with the headroom it takes to start it.
+    fn least(&self) -> Bitrate {
+        match self {
+            Self::Audio(bitrate) => *bitrate,
+            Self::Video { seen, .. } => {
+                seen.first().map_or(Bitrate::ZERO, |layer| layer.bitrate.percent(120))
+            }
+        }
+    }
+
+    /// What going one layer up from `granted` would take more; `None` when nothing more is wanted or there.
+    fn step_above(&self, granted: Option<Layer>) -> Option<Bitrate> {
+        let Self::Video { wanted: Some(wanted), seen, .. } = self else {
+            return None;
+        };
+        let has = granted.map_or(Bitrate::ZERO, |granted| {
+            seen.iter().find(|l| l.layer == granted).map_or(Bitrate::ZERO, |l| l.bitrate)
+        });
+        seen.iter()
+            .filter(|layer| is_at_most(layer.layer, *wanted) && granted < Some(layer.layer))
+            .map(|layer| layer.bitrate.percent(HEADROOM_PERCENT).saturating_sub(has))
+            .min()
+    }
+
+    fn announced(&self) -> Bitrate {
+        match self {
+            Self::Audio(bitrate) => *bitrate,
+            Self::Video { announced, .. } => *announced,
+        }
+    }
+
     fn demand(&self) -> Demand<'_> {
         match self {
             Self::Audio(bitrate) => Demand::Audio(*bitrate),
