@@ -85,7 +85,10 @@ class ProcessDriver {
     }
     if (message.event === "ready") this.isReady = true;
     else if (message.event) this.seen.push(message);
-    else {
+    else if (!this.pending.has(message.id)) {
+      // rtc-node logs in JSON, too.
+      this.errors += `${line}\n`;
+    } else {
       const { resolve, reject } = this.pending.get(message.id);
       this.pending.delete(message.id);
       if (message.error) reject(new Error(message.error));

@@ -359,6 +359,7 @@ class Client {
     });
     return {
       connected: room.isConnected,
+      metadata: room.metadata,
       local: view(room.localParticipant),
       remote: Object.fromEntries(
         [...room.remoteParticipants.values()].map((p) => [p.identity, view(p)]),

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from livekit import rtc
-from livekit.rtc._proto import room_pb2, stats_pb2, track_pb2, video_frame_pb2
+from livekit.rtc._proto import participant_pb2, room_pb2, stats_pb2, track_pb2, video_frame_pb2
 
 SAMPLE_RATE = 48_000
 AUDIO_FRAME_MS = 20
@@ -223,7 +223,7 @@ class Client:
         on("reconnecting", lambda *a: {})
         on("reconnected", lambda *a: {})
         on("token_refreshed", lambda *a: {})
-        on("disconnected", lambda reason: {"reason": room_pb2.DisconnectReason.Name(reason)})
+        on("disconnected", lambda reason: {"reason": participant_pb2.DisconnectReason.Name(reason)})
         on(
             "data_received",
             lambda packet: {

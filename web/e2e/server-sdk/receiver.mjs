@@ -9,8 +9,8 @@ export class WebhookServer {
   events = [];
   /** What did not verify, and why. */
   refused = [];
-  /** Answers for the next requests, before the usual 200. */
-  answers = [];
+  /** Answers to the next events of a room, before the usual 200. */
+  answers = new Map();
 
   static async start({ key = "devkey", secret = "secret" } = {}) {
     const receiver = new WebhookServer(key, secret);
@@ -31,10 +31,11 @@ export class WebhookServer {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const status = this.answers.shift() ?? 200;
     const { authorization, "content-type": type } = request.headers;
+    let status = 200;
     try {
       const event = await this.receiver.receive(body, authorization);
+      status = this.answers.get(event.room?.name)?.shift() ?? 200;
       this.events.push({ event, body, authorization, type, status, at: Date.now() });
     } catch (error) {
       this.refused.push({ error: String(error), body, authorization });

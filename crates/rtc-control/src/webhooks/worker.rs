@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     courier::{Courier, DeliveryError},
     metrics::{Delivered, Metrics, Tried},
-    outbox::{Attempt, Bounds, Delivery, Fate, LaneId, Outbox, Outcome},
+    outbox::{Attempt, Bounds, Delivery, Fate, Outbox, Outcome},
     receivers::Receivers,
     schedule::Schedule,
     sign,
@@ -35,6 +35,8 @@ pub(super) struct Worker {
     flying: FuturesUnordered<BoxFuture<'static, Landed>>,
     /// The server stops: a failed delivery is not worth a wait.
     stopping: bool,
+    /// When a person was last told that a delivery was given up.
+    warned: Option<Instant>,
 }
 
 /// An attempt that has ended.
@@ -71,6 +73,7 @@ impl Worker {
             outbox: Outbox::new(Schedule::default(), Bounds::default(), rand::random()),
             flying: FuturesUnordered::new(),
             stopping: false,
+            warned: None,
         }
     }
 
@@ -180,7 +183,7 @@ impl Worker {
     }
 
     fn land(&mut self, landed: &Landed) {
-        let Attempt { lane, delivery, number } = &landed.attempt;
+        let lane = landed.attempt.lane;
         let tried = landed.result.as_ref().map_or_else(tried, |()| Tried::Delivered);
         self.metrics.count_attempt(tried, landed.took.as_secs_f64());
         let outcome = match &landed.result {
@@ -188,26 +191,32 @@ impl Worker {
             Err(_) if self.stopping => Outcome::Refused,
             Err(error) => error.outcome(),
         };
-        self.settle(*lane, outcome, || {
-            let error = landed.result.as_ref().err().map(|error| error as &dyn std::error::Error);
-            // The URL may hold a secret of its owner's; its host does not.
-            let host = reqwest::Url::parse(&delivery.url).ok();
-            let host = host.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
-            let (app, attempts) = (&delivery.app, number);
-            tracing::warn!(error, %app, host, attempts, "a webhook could not be delivered");
-        });
-    }
-
-    fn settle(&mut self, lane: LaneId, outcome: Outcome, log: impl FnOnce()) {
         match self.outbox.finish(Instant::now(), lane, outcome) {
             Fate::Delivered => self.metrics.count_delivery(Delivered::Yes),
             Fate::Waits => {}
             Fate::GivenUp => {
                 self.metrics.count_delivery(Delivered::GivenUp);
-                log();
+                self.tell(landed);
             }
         }
         self.metrics.set_waiting(self.outbox.len());
+    }
+
+    /// Tells a person that an event was given up; once a minute, because any app's owner can name
+    /// a receiver that fails.
+    fn tell(&mut self, landed: &Landed) {
+        let now = Instant::now();
+        if self.warned.is_some_and(|warned| now - warned < WARNED_EVERY) {
+            return;
+        }
+        self.warned = Some(now);
+        let Attempt { delivery, number: attempts, .. } = &landed.attempt;
+        let error = landed.result.as_ref().err().map(|error| error as &dyn std::error::Error);
+        // The URL may hold a secret of its owner's; its host does not.
+        let url = reqwest::Url::parse(&delivery.url).ok();
+        let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+        let app = &delivery.app;
+        tracing::warn!(error, %app, host, attempts, "a webhook could not be delivered");
     }
 }
 
@@ -257,6 +266,8 @@ fn tried(error: &DeliveryError) -> Tried {
     }
 }
 
+/// The metrics count the rest.
+const WARNED_EVERY: Duration = Duration::from_secs(60);
 /// A burst of joins is some thousand events; each takes well under a millisecond to take in.
 const EVENTS_QUEUED: usize = 16_384;
 /// Changes are rare; one that is missed is noticed within seconds.
