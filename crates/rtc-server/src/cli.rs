@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::{
-    config::{self, Config, Overrides},
+    config::{self, Config, ConfigError, Overrides},
     logs,
     output::{Failure, Format},
     server,
@@ -16,7 +16,7 @@ use crate::{
 
 /// Self-hosted audio and video rooms for LiveKit clients: one binary, no configuration needed.
 #[derive(Debug, Parser)]
-#[command(name = "sparkrtc", version, args_conflicts_with_subcommands = true)]
+#[command(name = "sparkrtc", version)]
 pub(crate) struct Cli {
     #[command(flatten)]
     serve: ServeArgs,
@@ -87,6 +87,22 @@ enum ConfigCommand {
     Docs,
 }
 
+impl ServeArgs {
+    fn is_given(&self) -> bool {
+        self.http.is_some() || self.media.is_some() || self.tls.is_some() || self.dev
+    }
+
+    /// These options, and where they are silent, those that stood before the command.
+    fn or(self, before: Self) -> Self {
+        Self {
+            http: self.http.or(before.http),
+            media: self.media.or(before.media),
+            tls: self.tls.or(before.tls),
+            dev: self.dev || before.dev,
+        }
+    }
+}
+
 impl Cli {
     /// How results are to be printed.
     pub(crate) fn format(&self) -> Format {
@@ -100,9 +116,14 @@ impl Cli {
     pub(crate) fn run(self) -> Result<(), Failure> {
         let format = self.format();
         let Self { serve, place, command } = self;
-        match command.unwrap_or(Command::Serve(serve)) {
+        let command = command.unwrap_or_else(|| Command::Serve(ServeArgs::default()));
+        if serve.is_given() && matches!(command, Command::App(_) | Command::Version) {
+            let message = "--http, --media, --tls and --dev are options of the server";
+            return Err(Failure::new("usage", message, "Leave them away with this command."));
+        }
+        match command {
             Command::Serve(args) => {
-                let config = load(&place, &args)?;
+                let config = load(&place, &args.or(serve))?;
                 logs::start(&config.log)?;
                 runtime()?.block_on(server::run(config))
             }
@@ -110,8 +131,12 @@ impl Cli {
                 let config = load(&place, &ServeArgs::default())?;
                 runtime()?.block_on(command.run(&config, format))
             }
-            Command::Config(ConfigCommand::Check(args)) => check(&load(&place, &args)?, format),
-            Command::Config(ConfigCommand::Print(args)) => print(&load(&place, &args)?, format),
+            Command::Config(ConfigCommand::Check(args)) => {
+                check(&load(&place, &args.or(serve))?, format)
+            }
+            Command::Config(ConfigCommand::Print(args)) => {
+                print(&load(&place, &args.or(serve))?, format)
+            }
             Command::Config(ConfigCommand::Docs) => {
                 let page = config::docs_page();
                 format.print(&page, &json!({ "markdown": page })).map_err(|e| closed(&e))
@@ -134,7 +159,8 @@ fn load(place: &PlaceArgs, serve: &ServeArgs) -> Result<Config, Failure> {
         tls_self: serve.tls == Some(TlsChoice::SelfSigned),
         dev: serve.dev,
     };
-    config::load(&overrides).map_err(|e| Failure::from_error("config_invalid", &e, e.advice()))
+    let unusable = |e: ConfigError| Failure::from_error("config_invalid", &e, e.advice());
+    config::load(&overrides).map_err(unusable)
 }
 
 fn check(config: &Config, format: Format) -> Result<(), Failure> {

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::{
     docs::page as docs_page,
-    load::{Overrides, load},
+    load::{ConfigError, Overrides, load},
     units::{ByteSize, Secret, Span},
 };
 

@@ -260,19 +260,42 @@ mod tests {
 
     #[test]
     fn a_wrong_variable_is_named() {
-        check_error(&[("SPARKRTC_HTTP__BIND", "here")], &expect![[r#""#]]);
-        check_error(&[("SPARKRTC_HTTP__BINDD", "127.0.0.1:1")], &expect![[r#""#]]);
+        check_error(
+            &[("SPARKRTC_HTTP__BIND", "here")],
+            &expect![[r#"
+            the environment variable SPARKRTC_HTTP__BIND is not valid: invalid socket address syntax
+            in `http.bind`"#]],
+        );
+        check_error(
+            &[("SPARKRTC_HTTP__BINDD", "127.0.0.1:1")],
+            &expect![[r#"
+            the environment variable SPARKRTC_HTTP__BINDD is not valid: unknown field `bindd`, expected one of `bind`, `public_url`, `trusted_proxies`, `connections_max`, `header_timeout`, `body_timeout`, `header_size_max`
+            in `http`"#]],
+        );
     }
 
     #[test]
     fn contradictions_and_dangers_are_refused() {
-        check_error(&[("SPARKRTC_TLS__CERT", "a.pem")], &expect![[r#""#]]);
-        check_error(&[("SPARKRTC_ADMIN__TOKEN", "short")], &expect![[r#""#]]);
+        check_error(
+            &[("SPARKRTC_TLS__CERT", "a.pem")],
+            &expect!["the configuration is not valid: tls.cert and tls.key need each other"],
+        );
+        check_error(
+            &[("SPARKRTC_ADMIN__TOKEN", "short")],
+            &expect!["the configuration is not valid: admin.token has fewer than 16 characters"],
+        );
         check_error(
             &[("SPARKRTC_APPS__DEV_PAIR", "true"), ("SPARKRTC_HTTP__BIND", "0.0.0.0:7880")],
-            &expect![[r#""#]],
+            &expect![
+                "the development pair devkey/secret is known to everybody, and 0.0.0.0:7880 is not loopback"
+            ],
         );
-        check_error(&[("SPARKRTC_HTTP__PUBLIC_URL", "rtc.example.org")], &expect![[r#""#]]);
+        check_error(
+            &[("SPARKRTC_HTTP__PUBLIC_URL", "rtc.example.org")],
+            &expect![
+                "the configuration is not valid: http.public_url must begin with http:// or https:// and name a host"
+            ],
+        );
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! The real binary, as people and programs meet it: each test has a server, ports and a directory of its own.
+
+mod command_line;
+mod configuration;
+mod connections;
+mod https;
+mod lifecycle;
+mod pages;
+mod support;
