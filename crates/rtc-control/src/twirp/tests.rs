@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::http::{Request as HttpRequest, StatusCode};
+use axum::http::{HeaderValue, Request as HttpRequest, StatusCode};
 use prost::Message;
 use rtc_api::{
     cluster::{Answer, NodeRequest, RoomAnswer, RoomCall, subject_node},
@@ -539,7 +539,7 @@ async fn reserved_bytes_in_the_authorization_header_are_no_token() {
     let world = World::new(willing).await;
     for value in [&b"\xff\xfe"[..], b"Basic ZGV2a2V5OnNlY3JldA==", b"Bearer", b"Bearer  "] {
         let mut request = post("ListRooms", "application/json", "", "{}");
-        let value = axum::http::HeaderValue::from_bytes(value).unwrap();
+        let value = HeaderValue::from_bytes(value).unwrap();
         request.headers_mut().insert(header::AUTHORIZATION, value);
         assert_eq!(world.send(request).await.error().0, 401);
     }

@@ -162,7 +162,7 @@ impl Reach {
         }
     }
 
-    /// IANA IPv6 Special-Purpose Address Registry. Only 2000::/3 is given out to the public.
+    /// IANA IPv6 Special-Purpose Address Registry. Only `2000::/3` is given out to the public.
     fn of_v6(address: Ipv6Addr) -> Self {
         if address.is_loopback() {
             return Self::Loopback;

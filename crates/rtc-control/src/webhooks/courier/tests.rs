@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, HeaderValue},
     response::IntoResponse,
     routing::{any, post},
 };
@@ -30,7 +30,7 @@ impl Receiver {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let redirect = |status: u16, to: String| {
-            let headers = [(header::LOCATION, to)];
+            let headers = [(LOCATION, to)];
             (StatusCode::from_u16(status).unwrap(), headers).into_response()
         };
         let port = address.port();
@@ -85,10 +85,10 @@ async fn the_receiver_gets_body_type_and_signature() {
     let seen = receiver.seen.lock().unwrap();
     let [(headers, body)] = &seen[..] else { panic!("one request, not {}", seen.len()) };
     assert_eq!(&body[..], b"{\"event\":\"room_started\"}");
-    assert_eq!(headers[header::CONTENT_TYPE], "application/webhook+json");
-    assert_eq!(headers[header::AUTHORIZATION], "signature");
+    assert_eq!(headers[CONTENT_TYPE], "application/webhook+json");
+    assert_eq!(headers[AUTHORIZATION], "signature");
     let agent = HeaderValue::from_static(concat!("SparkRTC/", env!("CARGO_PKG_VERSION")));
-    assert_eq!(headers[header::USER_AGENT], agent);
+    assert_eq!(headers[reqwest::header::USER_AGENT], agent);
 }
 
 #[tokio::test]
