@@ -11,7 +11,7 @@ use rust_embed::RustEmbed;
 
 /// The built playground. Debug builds read it from the source tree, release builds carry it.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../web/playground/dist"]
+#[folder = "../../web/playground/dist"]
 #[allow_missing = true]
 struct Playground;
 
