@@ -98,6 +98,7 @@ pub struct NodeRequest {
 /// The calls of LiveKit's `RoomService`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "call", content = "request", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "made once and read once, never stored in numbers")]
 pub enum RoomCall {
     /// Opens a room, or finds it. Answer [`RoomAnswer::Room`].
     CreateRoom(proto::CreateRoomRequest),

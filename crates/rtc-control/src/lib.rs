@@ -27,6 +27,6 @@ pub mod webhooks;
 pub use caller::{Caller, Permission, Target};
 pub use clock::Clock;
 pub use config::{ControlConfig, ControlLimits, DevPair, Secret};
-pub use context::Context;
+pub use context::{Context, Settings};
 pub use control::Control;
 pub use error::Error;

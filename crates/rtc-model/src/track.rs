@@ -45,7 +45,7 @@ pub enum Codec {
     H264,
     /// RFC 9628.
     Vp9,
-    /// AV1 RTP payload format of AOMedia, version 1.0.
+    /// AV1 RTP payload format of the Alliance for Open Media, version 1.0.
     Av1,
     /// RFC 7798.
     H265,

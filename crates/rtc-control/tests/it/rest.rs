@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use expect_test::expect;
-use reqwest::{Method, header};
+use reqwest::{Method, RequestBuilder, header};
 use rtc_api::{cluster::RoomAnswer, cluster::RoomCall, code::ErrorCode};
 use serde_json::{Value, json};
 
@@ -110,51 +110,7 @@ async fn nobody_learns_what_exists_without_credentials() {
 async fn refusals_have_a_status_a_code_and_a_sentence() {
     let world = World::start().await;
     let app = world.app("class").await.app_id;
-    let apps = "/api/v1/apps";
-    let one = format!("{apps}/{app}");
-    let ask = |method: Method, path: &str| {
-        world
-            .request(method, path)
-            .bearer_auth(ADMIN_TOKEN)
-            .header("content-type", "application/json")
-    };
-    let get = |path: &str| ask(Method::GET, path);
-    let post = |path: &str, body: &str| ask(Method::POST, path).body(body.to_owned());
-    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(300_000));
-    let undeclared = world.request(Method::POST, apps).bearer_auth(ADMIN_TOKEN).body("{}");
-    let cases = [
-        ("no token", world.request(Method::GET, apps)),
-        ("wrong token", world.request(Method::GET, apps).bearer_auth("x")),
-        ("no bearer", world.request(Method::GET, apps).header("authorization", ADMIN_TOKEN)),
-        ("no path", get("/api/v1/nothing")),
-        ("no method", ask(Method::PUT, apps)),
-        ("no app", get(&format!("{apps}/0123456789abcdef0123456789abcdef"))),
-        ("no id", get(&format!("{apps}/a%2Fb"))),
-        ("not JSON", post(apps, "{\"name\":")),
-        ("not declared", undeclared),
-        ("not text", ask(Method::POST, apps).body(vec![0xFF, 0xFE])),
-        ("no body", ask(Method::POST, apps)),
-        ("no name", post(apps, "{}")),
-        ("unknown field", post(apps, "{\"name\":\"a\",\"color\":1}")),
-        ("unknown type", post(apps, "{\"name\":\"a\",\"type\":\"SPORT\"}")),
-        ("bad name", post(apps, "{\"name\":\"a b\"}")),
-        ("taken", post(apps, "{\"name\":\"class\"}")),
-        ("large", ask(Method::POST, apps).body(large)),
-        ("bad limit", get(&format!("{apps}?limit=0"))),
-        ("odd limit", get(&format!("{apps}?limit=many"))),
-        ("bad status", get(&format!("{apps}?status=asleep"))),
-        ("bad position", get(&format!("{apps}?after=x"))),
-        ("unknown query", get(&format!("{apps}?page=2"))),
-        ("no room", post(&format!("{one}/tokens"), "{\"user_id\":\"u\"}")),
-        (
-            "bad ctime",
-            post(
-                &format!("{one}/access-token"),
-                "{\"room_id\":\"r\",\"user_id\":\"u\",\"ctime\":[],\"signature\":\"\"}",
-            ),
-        ),
-        ("no node", get(&format!("{one}/rooms"))),
-    ];
+    let cases = wrong_requests(&world).into_iter().chain(wrong_values(&world, app.as_str()));
     let mut lines = String::new();
     for (name, request) in cases {
         let reply = Reply::of(request).await;
@@ -191,6 +147,57 @@ async fn refusals_have_a_status_a_code_and_a_sentence() {
         no node: 503 unavailable: Try again in a moment.
     "#]].assert_eq(&lines);
     world.stop().await;
+}
+
+type Case = (&'static str, RequestBuilder);
+
+fn ask(world: &World, method: Method, path: &str) -> RequestBuilder {
+    let request = world.request(method, path).bearer_auth(ADMIN_TOKEN);
+    request.header(header::CONTENT_TYPE, "application/json")
+}
+
+fn wrong_requests(world: &World) -> Vec<Case> {
+    let apps = "/api/v1/apps";
+    let undeclared = world.request(Method::POST, apps).bearer_auth(ADMIN_TOKEN).body("{}");
+    let large = format!("{{\"name\":\"{}\"}}", "x".repeat(300_000));
+    let post = |body: Vec<u8>| ask(world, Method::POST, apps).body(body);
+    vec![
+        ("no token", world.request(Method::GET, apps)),
+        ("wrong token", world.request(Method::GET, apps).bearer_auth("x")),
+        ("no bearer", world.request(Method::GET, apps).header("authorization", ADMIN_TOKEN)),
+        ("no path", ask(world, Method::GET, "/api/v1/nothing")),
+        ("no method", ask(world, Method::PUT, apps)),
+        ("not JSON", post(b"{\"name\":".to_vec())),
+        ("not declared", undeclared),
+        ("not text", post(vec![0xFF, 0xFE])),
+        ("no body", ask(world, Method::POST, apps)),
+        ("large", post(large.into_bytes())),
+    ]
+}
+
+fn wrong_values(world: &World, app: &str) -> Vec<Case> {
+    let apps = "/api/v1/apps";
+    let one = format!("{apps}/{app}");
+    let get = |path: &str| ask(world, Method::GET, path);
+    let post = |path: &str, body: Value| ask(world, Method::POST, path).body(body.to_string());
+    let odd_ctime = json!({"room_id": "r", "user_id": "u", "ctime": [], "signature": ""});
+    vec![
+        ("no app", get(&format!("{apps}/0123456789abcdef0123456789abcdef"))),
+        ("no id", get(&format!("{apps}/a%2Fb"))),
+        ("no name", post(apps, json!({}))),
+        ("unknown field", post(apps, json!({"name": "a", "color": 1}))),
+        ("unknown type", post(apps, json!({"name": "a", "type": "SPORT"}))),
+        ("bad name", post(apps, json!({"name": "a b"}))),
+        ("taken", post(apps, json!({"name": "class"}))),
+        ("bad limit", get(&format!("{apps}?limit=0"))),
+        ("odd limit", get(&format!("{apps}?limit=many"))),
+        ("bad status", get(&format!("{apps}?status=asleep"))),
+        ("bad position", get(&format!("{apps}?after=x"))),
+        ("unknown query", get(&format!("{apps}?page=2"))),
+        ("no room", post(&format!("{one}/tokens"), json!({"user_id": "u"}))),
+        ("bad ctime", post(&format!("{one}/access-token"), odd_ctime)),
+        ("no node", get(&format!("{one}/rooms"))),
+    ]
 }
 
 #[tokio::test]
