@@ -125,25 +125,25 @@ async fn refusals_have_a_status_a_code_and_a_sentence() {
         no bearer: 401 token_invalid: The token is not the admin token; send the content of the file admin.token of the data directory as a bearer token.
         no path: 404 not_found: Check the address.
         no method: 405 method_not_allowed: Check the method.
-        no app: 404 app_not_found: There is no app 0123456789abcdef0123456789abcdef; check the app ID.
-        no id: 404 not_found: Check the address.
         not JSON: 400 invalid_argument: The body cannot be understood: EOF while parsing a value at line 1 column 8. Correct it.
         not declared: 400 invalid_argument: The body is not declared as JSON; send Content-Type: application/json.
         not text: 400 invalid_argument: The body cannot be understood: expected value at line 1 column 1. Correct it.
         no body: 400 invalid_argument: The body cannot be understood: EOF while parsing a value at line 1 column 0. Correct it.
+        large: 413 too_large: The body has more than 262144 bytes; send less at once.
+        no app: 404 app_not_found: There is no app 0123456789abcdef0123456789abcdef; check the app ID.
+        no id: 404 not_found: Check the address.
         no name: 400 invalid_argument: The body cannot be understood: missing field `name` at line 1 column 2. Correct it.
-        unknown field: 400 invalid_argument: The body cannot be understood: unknown field `color`, expected `name` or `type` at line 1 column 19. Correct it.
+        unknown field: 400 invalid_argument: The body cannot be understood: unknown field `color`, expected `name` or `type` at line 1 column 8. Correct it.
         unknown type: 400 invalid_argument: The body cannot be understood: unknown variant `SPORT`, expected one of `EDUCATION`, `ENTERTAINMENT`, `FINANCE`, `OTHER`, `EXCLUSIVE-A`, `EXCLUSIVE-B`, `EXCLUSIVE-C` at line 1 column 26. Correct it.
         bad name: 400 invalid_argument: An app's name has 1 to 64 letters, digits, hyphens (-) and underscores (_); choose such a name.
         taken: 409 conflict: An app named class exists already; choose another name.
-        large: 413 too_large: The body has more than 262144 bytes; send less at once.
         bad limit: 400 invalid_argument: limit is 0; give a number from 1 to 100.
         odd limit: 400 invalid_argument: The query cannot be understood: limit: invalid digit found in string. Correct it.
         bad status: 400 invalid_argument: The query cannot be understood: status: unknown variant `asleep`, expected `enabled` or `disabled`. Correct it.
         bad position: 400 invalid_argument: after is not a position of this list; send the next of the part before.
         unknown query: 400 invalid_argument: The query cannot be understood: page: unknown field `page`, expected one of `status`, `after`, `limit`. Correct it.
         no room: 400 invalid_argument: The body cannot be understood: missing field `room_id` at line 1 column 15. Correct it.
-        bad ctime: 400 invalid_argument: The body cannot be understood: ctime is a number of Unix seconds at line 1 column 39. Correct it.
+        bad ctime: 400 invalid_argument: The body cannot be understood: ctime is a number of Unix seconds at line 1 column 11. Correct it.
         no node: 503 unavailable: Try again in a moment.
     "#]].assert_eq(&lines);
     world.stop().await;
