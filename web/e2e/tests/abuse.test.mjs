@@ -13,46 +13,24 @@ import {
   TrickleRequest,
   WrappedJoinRequest,
 } from "@livekit/protocol";
-import { flowing } from "../lib/media.mjs";
+import { CallUnderAttack } from "../lib/beside.mjs";
 import { random } from "../lib/relay.mjs";
 import { table } from "../lib/report.mjs";
-import { scaled } from "../lib/settings.mjs";
 import { ATTACKER_IP, get, Refused, Socket } from "../lib/sockets.mjs";
-import { leave, Stage } from "../lib/stage.mjs";
 import { freshRoom, mint } from "../lib/tokens.mjs";
 
-const SECONDS = scaled(60, 5);
-const MEMORY_GROWTH = 64 * 2 ** 20;
-/** How much the last third of a run may lie above its middle third and still be called flat. */
-const FLAT = 8 * 2 ** 20;
-const LOSS = 0.01;
-const JOIN_SECONDS = 2;
 const SOCKETS = 8;
 const DATAGRAMS_PER_TICK = 40;
 const SEED = Number(process.env.SPARKRTC_E2E_SEED ?? Date.now() % 2 ** 31);
 
 const chance = random(SEED);
-const rows = [];
-let stage;
 let call;
 
 before(async () => {
   console.log(`seed ${SEED} (SPARKRTC_E2E_SEED repeats it)`);
-  // The server may well say that it was sent nonsense; that is not trouble of its own.
-  stage = await Stage.open(["js", "python"], { expected: [/\bWARN\b/] });
-  const room = freshRoom("call");
-  const a = await stage.join("python", room, "a");
-  const b = await stage.join("js", room, "b");
-  const audio = (await a.call("publish_audio")).sid;
-  const video = (await a.call("publish_video")).sid;
-  await flowing(b, { audio, video });
-  call = { room, a, b, audio, video };
+  call = await CallUnderAttack.open();
 });
-after(async () => {
-  table(`Bad input beside a call, ${SECONDS} s each`, rows);
-  await leave(call?.a, call?.b);
-  await stage?.close();
-});
+after(() => call?.close());
 
 test("malformed protobuf", () =>
   beside("malformed protobuf", (signal) =>
@@ -98,7 +76,7 @@ test("compressed bombs in the join request", () =>
         "%%%",
         "A".repeat(60_000),
       ]) {
-        await attempt(() => Socket.open(stage.server, "/rtc/v1", token, { join_request }), {
+        await attempt(() => Socket.open(call.server, "/rtc/v1", token, { join_request }), {
           leaves: true,
         });
       }
@@ -106,7 +84,7 @@ test("compressed bombs in the join request", () =>
   }));
 
 test("garbage datagrams", async () => {
-  const before = (await stage.server.metrics()).series;
+  const before = (await call.server.metrics()).series;
   await beside("garbage datagrams", async (signal) => {
     const sockets = await Promise.all(
       Array.from({ length: 4 }, async () => {
@@ -115,7 +93,7 @@ test("garbage datagrams", async () => {
         return socket;
       }),
     );
-    const targets = stage.server.ports.media_udp.map((address) => address.split(":"));
+    const targets = call.server.ports.media_udp.map((address) => address.split(":"));
     try {
       while (!signal.aborted) {
         for (let i = 0; i < DATAGRAMS_PER_TICK; i++) {
@@ -129,7 +107,7 @@ test("garbage datagrams", async () => {
       for (const socket of sockets) socket.close();
     }
   });
-  const after = (await stage.server.metrics()).series;
+  const after = (await call.server.metrics()).series;
   const counted = Object.keys(after).filter(
     (name) =>
       /drop|reject|discard|unknown|malformed/i.test(name) && after[name] > (before[name] ?? 0),
@@ -167,7 +145,7 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
       for (const [what, token] of Object.entries(bad)) {
         for (const path of ["/rtc", "/rtc/v1"]) {
           const query = path === "/rtc/v1" ? { join_request: wrapped(Buffer.alloc(0), 0) } : {};
-          const refusal = await Socket.open(stage.server, path, token, query).then(
+          const refusal = await Socket.open(call.server, path, token, query).then(
             async (socket) => {
               await socket.close();
               return null;
@@ -178,7 +156,7 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
           told.push({ what, path, status: refusal.status, body: refusal.body.trim().slice(0, 80) });
         }
         const validate = await get(
-          stage.server,
+          call.server,
           `/rtc/validate?access_token=${encodeURIComponent(token)}`,
         );
         assert.ok(
@@ -226,70 +204,9 @@ test("absurd SDP", () =>
     }),
   ));
 
-// -- running beside the call
+// -- attacking
 
-async function beside(what, attack) {
-  const stop = new AbortController();
-  const memory = [await stage.server.memory()];
-  const before = await call.b.stats();
-  const joins = [];
-  const attacking = attack(stop.signal);
-  let failure;
-  attacking.catch((error) => {
-    failure = error;
-  });
-  const end = performance.now() + SECONDS * 1000;
-  for (let i = 0; performance.now() < end && !failure; i++) {
-    memory.push(await stage.server.memory());
-    const room = freshRoom("probe");
-    const probe = await stage.join(i % 2 ? "js" : "python", room, "probe", {
-      mode: i % 2 ? "v0" : "v1",
-      sink: false,
-    });
-    joins.push(probe.joined.seconds);
-    await leave(probe);
-    await pause(200);
-  }
-  stop.abort();
-  await attacking;
-  memory.push(await stage.server.memory());
-  const after = await call.b.stats();
-  const figures = judge(before, after);
-  const growth = Math.max(...memory) - memory[0];
-  const third = Math.floor(memory.length / 3);
-  const slope = mean(memory.slice(-third)) - mean(memory.slice(third, 2 * third));
-  rows.push({
-    "beside the call": what,
-    seconds: (after.at - before.at).toFixed(0),
-    "memory growth": `${(growth / 2 ** 20).toFixed(1)} MiB`,
-    "last third": `${(slope / 2 ** 20).toFixed(1)} MiB`,
-    "slowest join": `${(Math.max(...joins) * 1000).toFixed(0)} ms of ${joins.length}`,
-    "audio lost": figures.audio,
-    "video lost": figures.video,
-    frames: figures.frames,
-  });
-  assert.ok(growth <= MEMORY_GROWTH, `memory grew by ${growth} bytes`);
-  assert.ok(slope <= FLAT, `memory is not flat: ${slope} bytes more in the last third`);
-  assert.ok(Math.max(...joins) < JOIN_SECONDS, `a join took ${Math.max(...joins)} s`);
-  assert.ok(figures.loss <= LOSS, `the call lost ${(figures.loss * 100).toFixed(2)} %`);
-  assert.ok(figures.frames > 0, "the call's picture stood still");
-}
-
-function judge(before, after) {
-  const grew = (sid, key) => after.inbound[sid][key] - before.inbound[sid][key];
-  const [audio, video] = [call.audio, call.video].map((sid) => [
-    grew(sid, "packetsLost"),
-    grew(sid, "packetsReceived"),
-  ]);
-  return {
-    audio: audio.join("/"),
-    video: video.join("/"),
-    frames: grew(call.video, "framesDecoded"),
-    loss: Math.max(audio[0] / audio[1], video[0] / video[1]),
-  };
-}
-
-const mean = (numbers) => numbers.reduce((sum, n) => sum + n, 0) / Math.max(1, numbers.length);
+const beside = (what, attack) => call.beside(what, attack);
 
 /** Keeps `SOCKETS` joined sockets busy with `attack`, opening new ones as the server closes them. */
 function onSockets(signal, attack) {
@@ -300,7 +217,7 @@ function onSockets(signal, attack) {
         const room = i % 2 ? call.room : freshRoom("attack");
         const token = await mint(room, `attacker-${i}`, { grants: { canPublish: true } });
         const socket = await attempt(() =>
-          Socket.open(stage.server, "/rtc", token, { protocol: "16", auto_subscribe: "0" }),
+          Socket.open(call.server, "/rtc", token, { protocol: "16", auto_subscribe: "0" }),
         );
         if (!socket) {
           await pause(50);
