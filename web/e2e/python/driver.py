@@ -12,6 +12,8 @@ import asyncio
 import base64
 import hashlib
 import json
+import logging
+import os
 import sys
 import time
 from typing import Any
@@ -533,9 +535,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("SPARKRTC_E2E_CLIENT_LOG"):
+        logging.basicConfig(level=logging.DEBUG, format="%(relativeCreated)d %(name)s %(message)s")
     asyncio.run(main())
     # The native library keeps threads of its own; nothing is left to flush once stdin has ended.
     sys.stdout.flush()
-    import os
-
     os._exit(0)
