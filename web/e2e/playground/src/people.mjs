@@ -8,6 +8,8 @@ import { until } from "../../lib/wait.mjs";
 
 /** Seconds of the issue: from opening the link to seeing and hearing. */
 export const MEET_DEADLINE_MS = 10_000;
+/** How long anything else on the page may take on a busy machine. */
+const PATIENCE_MS = 15_000;
 /** Where screenshots go, when somebody wants to look at them. */
 const SHOTS = process.env.SPARKRTC_SHOTS;
 
@@ -44,6 +46,7 @@ export async function openWindow(browser, { viewport = WIDE, refuse = false, ...
     ...options,
     permissions: refuse ? [] : ["camera", "microphone", "clipboard-read", "clipboard-write"],
   });
+  context.setDefaultTimeout(PATIENCE_MS);
   return watched(await context.newPage());
 }
 
