@@ -90,7 +90,7 @@ fn processor_time() -> Option<Duration> {
     Some(micros(usage.user_time())? + micros(usage.system_time())?)
 }
 
-/// A line of `/proc/self/status` such as `VmRSS:	 1234 kB`.
+/// A line of `/proc/self/status` such as `VmRSS: 1234 kB`.
 fn status_bytes(name: &str) -> Option<i64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;

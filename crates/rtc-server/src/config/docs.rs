@@ -1,7 +1,5 @@
 //! `docs/config.md`, made from the doc comments of the keys.
 
-use std::fmt::Write as _;
-
 use serde_json::Value as Json;
 use utoipa::PartialSchema;
 
@@ -46,7 +44,7 @@ pub(crate) fn page() -> String {
     for (section, schema) in &sections {
         let about = text(&whole["properties"][section]["description"]);
         let about = if about.is_empty() { text(&schema["description"]) } else { about };
-        let _ = write!(page, "\n## `[{section}]`\n\n{about}\n");
+        page.push_str(&format!("\n## `[{section}]`\n\n{about}\n"));
         let Some(keys) = schema["properties"].as_object() else { continue };
         for (key, property) in keys {
             let default = match &defaults[section][key] {
@@ -54,7 +52,8 @@ pub(crate) fn page() -> String {
                 value => format!("`{value}`"),
             };
             let about = text(&property["description"]);
-            let _ = write!(page, "\n### `{section}.{key}`\n\nDefault: {default}\n\n{about}\n");
+            let entry = format!("\n### `{section}.{key}`\n\nDefault: {default}\n\n{about}\n");
+            page.push_str(&entry);
         }
     }
     page
