@@ -22,7 +22,7 @@ use rtc_api::proto::{self, signal_request, signal_response};
 use str0m::{
     Candidate, Event, Input, Output, Rtc, RtcConfig, RtcError,
     config::{CryptoProvider, DtlsCert},
-    media::Mid,
+    media::{KeyframeRequestKind, Mid},
     net::{Protocol, Receive, Transmit},
     rtp::{RtpPacket, Vp8Descriptor},
 };
@@ -123,9 +123,10 @@ pub struct Milestones {
 pub struct ClientCounts {
     /// Keyframes the server asked for.
     pub keyframe_requests: u64,
-    /// Video that began, or changed its encoding, other than at the start of a keyframe: a decoder
-    /// would have had to wait.
+    /// Video that began, or changed its encoding, elsewhere than at the start of a keyframe.
     pub undecodable_starts: u64,
+    /// Packets received after such a start, until the keyframe came.
+    pub undecodable_packets: u64,
     /// RTP and RTCP datagrams received from `window.start` to `window.end`, padding and probes
     /// included.
     pub datagrams_in_window: u64,
@@ -149,10 +150,12 @@ pub struct Client {
     failed: bool,
 }
 
-/// Which encoding of a publisher's video came last.
+/// What a decoder would know of a publisher's video.
 struct VideoSeen {
     source: u32,
     encoding: u8,
+    /// Set while a keyframe is missing: when it was last asked for.
+    asked: Option<Instant>,
 }
 
 impl Client {
@@ -385,7 +388,7 @@ impl Client {
     ) {
         let stamp = Stamp::read(&packet.payload);
         if let Some(stamp) = stamp.filter(|stamp| stamp.kind == MediaKind::Video) {
-            self.check_start(&stamp, &packet.payload);
+            self.watch_decoding(now, &stamp, packet);
         }
         let arrival =
             self.ledger.record(self.window.load(), stamp, received_ns, packet.payload.len());
@@ -395,20 +398,32 @@ impl Client {
         }
     }
 
-    /// A decoder can begin with an encoding at a keyframe only.
-    fn check_start(&mut self, stamp: &Stamp, payload: &[u8]) {
-        let seen = self.video_seen.iter_mut().find(|seen| seen.source == stamp.source);
-        match seen {
-            Some(seen) if seen.encoding == stamp.encoding => return,
-            Some(seen) => seen.encoding = stamp.encoding,
-            None => {
-                let (source, encoding) = (stamp.source, stamp.encoding);
-                self.video_seen.push(VideoSeen { source, encoding });
-            }
-        }
+    /// A decoder can begin with an encoding at a keyframe only; without one it asks, again and
+    /// again (RFC 4585 §6.3.1).
+    fn watch_decoding(&mut self, now: Instant, stamp: &Stamp, packet: &RtpPacket) {
+        let payload = &packet.payload;
         let keyframe = Vp8Descriptor::parse(payload).is_ok_and(|vp8| vp8.starts_keyframe(payload));
-        if !keyframe {
-            self.counts.undecodable_starts += 1;
+        let position = self.video_seen.iter().position(|seen| seen.source == stamp.source);
+        let index = position.unwrap_or(self.video_seen.len());
+        if position.is_none() {
+            let (source, encoding) = (stamp.source, stamp.encoding);
+            self.video_seen.push(VideoSeen { source, encoding, asked: None });
+        }
+        let seen = &mut self.video_seen[index];
+        let is_start = position.is_none() || seen.encoding != stamp.encoding;
+        seen.encoding = stamp.encoding;
+        if keyframe || (!is_start && seen.asked.is_none()) {
+            seen.asked = None;
+            return;
+        }
+        self.counts.undecodable_starts += u64::from(is_start);
+        self.counts.undecodable_packets += 1;
+        if seen.asked.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN_AFTER) {
+            seen.asked = Some(now);
+            let mut direct = self.rtc.direct_api();
+            if let Some(stream) = direct.stream_rx(&packet.header.ssrc) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
+            }
         }
     }
 
@@ -493,5 +508,7 @@ fn far_from(now: Instant) -> Instant {
     now + Duration::from_secs(86_400)
 }
 
+/// How long a decoder waits for a keyframe before it asks again, as libwebrtc does.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// LiveKit's signal protocol number that the client claims.
 const SIGNAL_PROTOCOL: i32 = 17;

@@ -1,8 +1,9 @@
 //! Command line of the load generator.
 
 use std::{
-    io::{Write, stdout},
+    io::{Write, stderr, stdout},
     path::PathBuf,
+    process::ExitCode,
     time::Duration,
 };
 
@@ -183,8 +184,18 @@ impl BenchArgs {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match execute(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without standard error there is nobody to tell.
+            drop(writeln!(stderr(), "rtc-load: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> anyhow::Result<()> {
     raise_file_limit()?;
     let (text, json) = match cli.command {
         Some(Action::Bench(args)) => {

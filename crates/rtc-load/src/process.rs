@@ -10,6 +10,8 @@ use serde::Serialize;
 pub struct ProcessSample {
     /// Time on a processor of all its threads, exact to the nanosecond.
     pub run: Duration,
+    /// Time its threads were ready to run but had to wait for a processor.
+    pub waited: Duration,
     /// Of it by the 10 ms clock, in user mode.
     pub user: Duration,
     /// Of it by the 10 ms clock, in the kernel.
@@ -25,6 +27,8 @@ pub struct ProcessSample {
 pub struct ProcessorTime {
     /// In all, in seconds.
     pub run_s: f64,
+    /// Ready to run, but waiting for a processor, in seconds: other work was in the way.
+    pub waited_s: f64,
     /// In user mode, in seconds, by the coarse clock.
     pub user_s: f64,
     /// In the kernel, in seconds, by the coarse clock.
@@ -37,33 +41,41 @@ impl ProcessSample {
     /// # Errors
     /// When it is gone or not ours to look at.
     pub fn take(pid: u32) -> anyhow::Result<Self> {
-        let mut run = Duration::ZERO;
+        let (mut run, mut waited) = (Duration::ZERO, Duration::ZERO);
         let mut threads = 0;
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             // A thread can end between listing and reading; its time is lost to this sample.
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            run += parse_schedstat(&text)?;
+            let (ran, had_to_wait) = parse_schedstat(&text)?;
+            run += ran;
+            waited += had_to_wait;
             threads += 1;
         }
         let (user, system) = parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?)?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        Ok(Self { run, user, system, resident_bytes: parse_resident(&status)?, threads })
+        Ok(Self { run, waited, user, system, resident_bytes: parse_resident(&status)?, threads })
     }
 
     /// Processor time used since `earlier`.
     pub fn since(self, earlier: Self) -> ProcessorTime {
         ProcessorTime {
             run_s: self.run.saturating_sub(earlier.run).as_secs_f64(),
+            waited_s: self.waited.saturating_sub(earlier.waited).as_secs_f64(),
             user_s: self.user.saturating_sub(earlier.user).as_secs_f64(),
             system_s: self.system.saturating_sub(earlier.system).as_secs_f64(),
         }
     }
 }
 
-/// First field of `/proc/PID/task/TID/schedstat`: nanoseconds on a processor.
-fn parse_schedstat(text: &str) -> anyhow::Result<Duration> {
-    let first = text.split_whitespace().next().ok_or_else(|| anyhow!("empty schedstat"))?;
-    Ok(Duration::from_nanos(first.parse().context("schedstat")?))
+/// First two fields of `/proc/PID/task/TID/schedstat`: nanoseconds on a processor, nanoseconds
+/// waiting for one.
+fn parse_schedstat(text: &str) -> anyhow::Result<(Duration, Duration)> {
+    let mut fields = text.split_whitespace();
+    let mut nanos = || -> anyhow::Result<Duration> {
+        let field = fields.next().ok_or_else(|| anyhow!("schedstat is short"))?;
+        Ok(Duration::from_nanos(field.parse().context("schedstat")?))
+    };
+    Ok((nanos()?, nanos()?))
 }
 
 /// `utime` and `stime` of `/proc/PID/stat`.
@@ -145,7 +157,8 @@ mod tests {
 
     #[test]
     fn proc_files_are_read_as_documented() {
-        assert_eq!(parse_schedstat("123456 789 3\n").unwrap(), Duration::from_nanos(123_456));
+        let (ran, waited) = parse_schedstat("123456 789 3\n").unwrap();
+        assert_eq!((ran, waited), (Duration::from_nanos(123_456), Duration::from_nanos(789)));
         assert!(parse_schedstat("\n").is_err());
         let stat = "77 (a (strange) name) S 1 77 77 0 -1 4194304 1 2 3 4 250 120 9 9 20 0";
         let (user, system) = parse_stat(stat).unwrap();

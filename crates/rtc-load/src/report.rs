@@ -73,6 +73,8 @@ pub struct PacketReport {
     pub keyframe_requests: u64,
     /// Videos that began, or changed their encoding, elsewhere than at a keyframe.
     pub undecodable_starts: u64,
+    /// Packets received between such starts and the keyframe.
+    pub undecodable_packets: u64,
     /// Session descriptions offered per client.
     pub offers_per_client: f64,
 }
@@ -114,6 +116,8 @@ pub struct ServerReport {
     pub system_us_per_packet: f64,
     /// Processor seconds per million packets delivered: the same number as `us_per_packet`.
     pub s_per_million: f64,
+    /// Length of the window in seconds.
+    pub window_s: f64,
     /// Processors kept busy.
     pub busy_processors: f64,
     /// Processor milliseconds per client for signalling, ICE and DTLS.
@@ -217,11 +221,12 @@ impl Report {
         writeln!(
             f,
             "rate              {:.0} packets/s, {:.1} Mbit/s of payload; {} keyframes asked for, \
-             {} starts without one",
+             {} starts without one, {} packets undecodable",
             packets.per_second,
             packets.bits_per_second / 1e6,
             packets.keyframe_requests,
             packets.undecodable_starts,
+            packets.undecodable_packets,
         )
     }
 }
@@ -238,12 +243,13 @@ impl Display for ServerReport {
         writeln!(
             f,
             "server            {:.2} µs/packet ({:.2} user, {:.2} kernel) = {:.2} CPU-seconds per \
-             million; {:.2} processors busy",
+             million; {:.2} processors busy, {:.2} waited for",
             self.us_per_packet,
             self.user_us_per_packet,
             self.system_us_per_packet,
             self.s_per_million,
             self.busy_processors,
+            self.processor.waited_s / self.window_s.max(f64::MIN_POSITIVE),
         )?;
         writeln!(
             f,
@@ -262,10 +268,11 @@ impl Display for GeneratorReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "generator         {:.2} µs/packet, {:.2} s of processor; sending late {} µs; {} datagrams \
+            "generator         {:.2} µs/packet, {:.2} s of processor, {:.2} s waited for one; sending late {} µs; {} datagrams \
              dropped at its sockets, {} not sent, {} clients failed",
             self.us_per_packet,
             self.processor.run_s,
+            self.processor.waited_s,
             self.lateness_us,
             self.receive_drops,
             self.send_failures,

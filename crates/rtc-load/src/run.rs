@@ -435,6 +435,7 @@ impl Summary<'_> {
             let counts = client.counts();
             report.keyframe_requests += counts.keyframe_requests;
             report.undecodable_starts += counts.undecodable_starts;
+            report.undecodable_packets += counts.undecodable_packets;
             report.datagrams += counts.datagrams_in_window;
             report.padding += client.ledger().foreign();
             offers += counts.offers;
@@ -499,6 +500,7 @@ impl Summary<'_> {
             user_us_per_packet: ratio(processor.user_s * 1e6, delivered),
             system_us_per_packet: ratio(processor.system_s * 1e6, delivered),
             s_per_million: us_per_packet,
+            window_s: self.measured.seconds,
             busy_processors: processor.run_s / self.measured.seconds,
             join_ms_per_client: ratio(idle.since(empty).run_s * 1e3, clients),
             empty_kib: empty.resident_bytes / 1_024,

@@ -291,11 +291,15 @@ impl Loop {
 
     fn receive(&mut self, index: usize) -> anyhow::Result<()> {
         loop {
-            let now = Instant::now();
+            let (now, now_ns) = (Instant::now(), wall_ns());
             let Seat { client, socket, .. } = &mut self.slots[index].seat;
             let outbox = &mut self.outbox;
             let take = |source, datagram: &[u8], received_ns| {
-                client.handle_datagram(now, source, datagram, received_ns, outbox);
+                // The kernel's arrival time, so that a busy generator does not look like a busy
+                // network in the feedback.
+                let ago = Duration::from_nanos(now_ns.saturating_sub(received_ns));
+                let arrived = now.checked_sub(ago).unwrap_or(now);
+                client.handle_datagram(arrived, source, datagram, received_ns, outbox);
             };
             let more = self.receiver.receive(socket, take).context("reading a client's socket")?;
             self.flush(index);
