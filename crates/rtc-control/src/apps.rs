@@ -106,6 +106,7 @@ pub async fn update(
         if error.kind == BackendErrorKind::NotFound { not_found(id) } else { taken(error) }
     })?;
     announce(cx, id)?;
+    tracing::info!(app = %id, status = %row.status, "app changed");
     if wanted.authentication.as_ref().is_some_and(|wanted| wanted.enabled == Some(false)) {
         tracing::warn!(app = %id, "anybody who knows the app ID may join its rooms now");
     }

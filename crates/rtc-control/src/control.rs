@@ -8,7 +8,7 @@ use rtc_backends::{Bus, Db};
 use rtc_model::NodeId;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Context, ControlConfig, Error, http, joins, twirp, webhooks};
+use crate::{Context, ControlConfig, Error, http, joins, metrics::Metrics, twirp, webhooks};
 
 /// The control plane of this process. [`Control::shutdown`] stops it.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Control {
         let cx = Context::new(&config, db, bus, node);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        joins::serve(&cx, &tasks, &stop)?;
+        joins::serve(&cx, Metrics::register(metrics, &cx.bus), &tasks, &stop)?;
         webhooks::start(&cx, &config.webhooks, &tasks, &stop, metrics).await?;
         Ok(Self { cx, tasks, stop })
     }

@@ -3,7 +3,7 @@
 //!
 //! Routes and document come from the same code: what is registered here with `routes!` stands in
 //! the OpenAPI document, and nothing else does. Every refusal leaves as a problem document
-//! ([`problem`]).
+//! (`problem`).
 
 use axum::{
     Router,

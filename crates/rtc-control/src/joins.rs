@@ -1,5 +1,7 @@
 //! What nodes ask: may this token join, and a fresh token for somebody inside.
 
+use std::time::Instant;
+
 use rtc_api::{
     cluster::{Answer, ControlRequest, JoinGrant, MintedToken, RoomSettings, SUBJECT_CONTROL},
     code::{ErrorCode, Refusal},
@@ -15,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Context, Error, apps,
     context::{decode, encode},
+    metrics::{Ask, Metrics},
     tokens::{self, CheckedToken, Trust},
 };
 
@@ -83,21 +86,30 @@ pub async fn refresh(cx: &Context, grant: &JoinGrant) -> Result<MintedToken, Err
 /// [`Error::Bus`] when another control plane serves this bus.
 pub(crate) fn serve(
     cx: &Context,
+    metrics: Metrics,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let requests = cx.bus.serve(SUBJECT_CONTROL, cx.limits.bus_queue)?;
-    tasks.spawn(answer_all(cx.clone(), requests, stop.clone()));
+    let answering = Answering { cx: cx.clone(), metrics };
+    tasks.spawn(answer_all(answering, requests, stop.clone()));
     Ok(())
+}
+
+/// What every answer needs.
+#[derive(Clone, Debug)]
+struct Answering {
+    cx: Context,
+    metrics: Metrics,
 }
 
 /// Answers at most [`crate::ControlLimits::bus_concurrency`] requests at once; the others wait in
 /// the bus's queue. What is under way when `stop` comes is still answered.
-async fn answer_all(cx: Context, mut requests: Requests, stop: CancellationToken) {
+async fn answer_all(answering: Answering, mut requests: Requests, stop: CancellationToken) {
     let mut answers = JoinSet::new();
     loop {
         while answers.try_join_next().is_some() {}
-        if answers.len() >= cx.limits.bus_concurrency.max(1) {
+        if answers.len() >= answering.cx.limits.bus_concurrency.max(1) {
             answers.join_next().await;
             continue;
         }
@@ -106,29 +118,38 @@ async fn answer_all(cx: Context, mut requests: Requests, stop: CancellationToken
             request = requests.next() => request,
         };
         let Some(request) = request else { break };
-        answers.spawn(answer(cx.clone(), request));
+        answers.spawn(answer(answering.clone(), request));
     }
     drop(requests);
     while answers.join_next().await.is_some() {}
 }
 
-async fn answer(cx: Context, request: BusRequest) {
-    let answer = match decode::<ControlRequest>(&request.body) {
-        Ok(ControlRequest::AuthorizeJoin { token }) => written(authorize(&cx, &token).await),
-        Ok(ControlRequest::RefreshToken { grant }) => written(refresh(&cx, &grant).await),
-        Err(error) => written::<()>(Err(error)),
+async fn answer(answering: Answering, request: BusRequest) {
+    let Answering { cx, metrics } = answering;
+    let started = Instant::now();
+    let (ask, (answer, refused)) = match decode::<ControlRequest>(&request.body) {
+        Ok(ControlRequest::AuthorizeJoin { token }) => {
+            (Ask::AuthorizeJoin, written(authorize(&cx, &token).await))
+        }
+        Ok(ControlRequest::RefreshToken { grant }) => {
+            (Ask::RefreshToken, written(refresh(&cx, &grant).await))
+        }
+        Err(error) => (Ask::Unknown, written::<()>(Err(error))),
     };
+    metrics.count_answer(ask, refused, started.elapsed());
     if let Ok(body) = answer {
         request.reply(body);
     }
 }
 
-fn written<T: Serialize>(result: Result<T, Error>) -> Result<Vec<u8>, Error> {
+/// The answer as it crosses the bus, and the code of a refusal.
+fn written<T: Serialize>(result: Result<T, Error>) -> (Result<Vec<u8>, Error>, Option<ErrorCode>) {
+    let refused = result.as_ref().err().map(Error::code);
     let answer: Answer<T> = result.map_err(|error| {
         error.log();
         error.refusal()
     });
-    encode(&answer)
+    (encode(&answer), refused)
 }
 
 /// A token that nobody signed joins as an ordinary, visible participant, whatever it says.

@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod control;
 mod error;
+mod metrics;
 mod random;
 
 pub mod apps;

@@ -1,7 +1,7 @@
 //! LiveKit's `RoomService` over Twirp (wire protocol v7): `POST /twirp/livekit.RoomService/{method}`.
 //!
 //! Translates only: the token becomes a [`Caller`], the body a request, the node's answer a body.
-//! What a call needs and what it asks the node stands in [`calls`].
+//! What a call needs and what it asks the node stands in `calls`.
 
 use std::time::Duration;
 

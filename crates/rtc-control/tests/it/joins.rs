@@ -280,3 +280,23 @@ async fn a_stopped_control_plane_frees_its_subject() {
     world.stop().await;
     assert!(bus.serve(SUBJECT_CONTROL, 1).is_ok());
 }
+
+#[tokio::test]
+async fn answers_are_counted_by_their_outcome() {
+    let world = World::start().await;
+    let app = world.app("class").await;
+    let grant = join(&world, mint(&claims(&app), key(&app)).unwrap()).await.unwrap();
+    join(&world, "x".into()).await.unwrap_err();
+    refresh(&world, grant).await.unwrap();
+    let metrics = world.metrics();
+    for line in [
+        "control_answers_total{ask=\"authorize_join\",result=\"granted\"} 1",
+        "control_answers_total{ask=\"authorize_join\",result=\"token_invalid\"} 1",
+        "control_answers_total{ask=\"refresh_token\",result=\"granted\"} 1",
+        "control_answer_seconds_count 3",
+        "bus_announcements_dropped_total 0",
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
+    }
+    world.stop().await;
+}

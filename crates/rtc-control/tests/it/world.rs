@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) bus: Bus,
     pub(crate) node: NodeId,
     pub(crate) base: String,
+    metrics: Registry,
     control: Control,
     client: reqwest::Client,
     serving: JoinHandle<()>,
@@ -83,7 +84,7 @@ impl World {
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = reqwest::Client::builder().no_proxy().timeout(SOON).build().unwrap();
         let cx = control.context().clone();
-        Self { cx, clock, bus, node, base, control, client, serving, _dir: dir }
+        Self { cx, clock, bus, node, base, metrics, control, client, serving, _dir: dir }
     }
 
     /// Moves the clock to so many seconds after [`NOW_S`].
@@ -120,6 +121,13 @@ impl World {
                 request.reply(serde_json::to_vec(&answered).unwrap());
             }
         })
+    }
+
+    /// The metrics as a scrape would see them.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.metrics).unwrap();
+        text
     }
 
     pub(crate) fn announcements(&self) -> Announcements {
