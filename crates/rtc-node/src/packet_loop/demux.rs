@@ -5,7 +5,7 @@
 //! address is learnt only after a room authenticated a request from it.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::Arc,
 };
@@ -17,6 +17,8 @@ use crate::thread::Undeliverable;
 pub(crate) struct Demux {
     by_ufrag: HashMap<Arc<str>, Claim>,
     by_address: HashMap<SocketAddr, Owner>,
+    /// Addresses whose fragment was given up, oldest first.
+    orphans: VecDeque<(SocketAddr, Arc<str>)>,
 }
 
 /// Where a datagram goes.
@@ -42,6 +44,8 @@ struct Owner {
 
 /// Addresses of one peer: a few candidates and a rebinding or two. Past it the oldest is forgotten.
 const ADDRESSES_PER_UFRAG_MAX: usize = 32;
+/// Addresses that wait for a new fragment. An ICE restart takes a second; past the limit the oldest go.
+const ORPHANS_MAX: usize = 1_024;
 
 impl Demux {
     /// Finds the room of a datagram.
@@ -92,14 +96,19 @@ impl Demux {
         self.by_ufrag.insert(ufrag.into(), Claim { room, addresses: Vec::new() });
     }
 
-    /// The fragment and the addresses learnt by it are nobody's any more.
+    /// The fragment is nobody's any more. Addresses learnt by it stay with the room for now: after an ICE
+    /// restart media goes on over the old path until the new one is checked (RFC 8445 §9).
     pub(crate) fn unbind(&mut self, ufrag: &str) {
         let Some((ufrag, claim)) = self.by_ufrag.remove_entry(ufrag) else { return };
         for address in claim.addresses {
-            if let Entry::Occupied(owner) = self.by_address.entry(address)
-                && owner.get().ufrag == ufrag
-            {
-                owner.remove();
+            self.orphans.push_back((address, Arc::clone(&ufrag)));
+        }
+        while self.orphans.len() > ORPHANS_MAX
+            && let Some((address, ufrag)) = self.orphans.pop_front()
+        {
+            let is_orphan = |owner: &Owner| Arc::ptr_eq(&owner.ufrag, &ufrag);
+            if self.by_address.get(&address).is_some_and(is_orphan) {
+                self.by_address.remove(&address);
             }
         }
     }
@@ -108,6 +117,7 @@ impl Demux {
     pub(crate) fn forget_room(&mut self, room: usize) {
         self.by_ufrag.retain(|_, claim| claim.room != room);
         self.by_address.retain(|_, owner| owner.room != room);
+        self.orphans.retain(|(address, _)| self.by_address.contains_key(address));
     }
 }
 
@@ -215,8 +225,34 @@ mod tests {
         assert_eq!(demux.route(address(1), &rtp()).unwrap().room, 2);
         demux.unbind("old");
         assert_eq!(demux.route(address(1), &rtp()).unwrap().room, 2, "the address had moved on");
-        demux.unbind("new");
-        assert_eq!(demux.route(address(1), &rtp()), Err(Undeliverable::UnknownAddress));
+    }
+
+    #[test]
+    fn media_goes_on_over_the_old_path_during_an_ice_restart() {
+        let mut demux = Demux::default();
+        demux.bind("old".to_owned(), 1);
+        take(&mut demux, address(1), "old:x");
+        demux.unbind("old");
+        assert_eq!(demux.route(address(1), &rtp()).unwrap().room, 1);
+        demux.bind("new".to_owned(), 1);
+        assert_eq!(demux.route(address(1), &rtp()).unwrap().room, 1);
+        assert_eq!(take(&mut demux, address(1), "new:x"), 1);
+    }
+
+    #[test]
+    fn addresses_of_peers_that_ended_are_forgotten_in_time() {
+        let mut demux = Demux::default();
+        for port in 1..=3_000 {
+            let ufrag = format!("u{port}");
+            demux.bind(ufrag.clone(), 1);
+            take(&mut demux, address(port), &format!("{ufrag}:x"));
+            demux.unbind(&ufrag);
+        }
+        assert_eq!((demux.by_ufrag.len(), demux.by_address.len()), (0, ORPHANS_MAX));
+        assert!(demux.route(address(1), &rtp()).is_err());
+        assert!(demux.route(address(3_000), &rtp()).is_ok());
+        demux.forget_room(1);
+        assert_eq!((demux.by_address.len(), demux.orphans.len()), (0, 0));
     }
 
     #[test]

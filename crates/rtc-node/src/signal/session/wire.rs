@@ -52,6 +52,7 @@ impl Wire {
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => return Incoming::Alive,
             Some(Ok(Frame::Close(_)) | Err(_)) | None => return Incoming::Lost,
         };
+        tracing::trace!(?request, "from the client");
         match request {
             Some(proto::SignalRequest { message: Some(message) }) => {
                 Incoming::Request(Box::new(message))
@@ -64,6 +65,7 @@ impl Wire {
 
     /// Sends a message.
     pub(super) async fn send(&mut self, message: signal_response::Message) -> Result<(), Ending> {
+        tracing::trace!(?message, "to the client");
         let response = proto::SignalResponse { message: Some(message) };
         let frame = match self.flavour {
             Flavour::Binary => Frame::Binary(response.encode_to_vec().into()),
