@@ -138,7 +138,6 @@ impl Dynacast {
     }
 
     /// Whether the publisher is expected to send anything in `codec`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the room does not ask yet"))]
     pub(crate) fn is_needed(&self, codec: Codec) -> bool {
         self.codecs.iter().any(|needs| needs.codec == codec && needs.told.is_some())
     }

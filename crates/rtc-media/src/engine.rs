@@ -22,6 +22,12 @@ pub(crate) const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes a data channel may hold back before messages are dropped; one second at the permitted rate.
 const CHANNEL_BUFFER_BYTES: usize = 2 * 1024 * 1024;
 
+/// Packets kept per outbound video stream for retransmission: a second at 6 Mbit/s. A packet that is asked for later
+/// comes too late to be shown; each slot costs memory for every subscriber.
+const SEND_BUFFER_VIDEO: usize = 600;
+/// The same for audio, 1.3 s.
+const SEND_BUFFER_AUDIO: usize = 64;
+
 /// What differs between peers.
 pub(crate) struct EngineConfig<'a> {
     pub(crate) credentials: IceCreds,
@@ -50,6 +56,8 @@ pub(crate) fn build(now: Instant, config: EngineConfig<'_>) -> Rtc {
         .enable_vp9(true)
         .enable_av1(true)
         .enable_h265(true)
+        .set_send_buffer_video(SEND_BUFFER_VIDEO)
+        .set_send_buffer_audio(SEND_BUFFER_AUDIO)
         .set_sctp_max_buffered_amount(CHANNEL_BUFFER_BYTES)
         .set_sctp_max_message_size(u32::try_from(config.message_bytes_max).unwrap_or(u32::MAX));
     if let Some(certificate) = config.certificate {

@@ -43,6 +43,8 @@ pub(crate) struct Participant {
     /// Sections offered before their track was announced.
     pub(crate) unmatched: Vec<InboundSection>,
     pub(crate) grants: SubscriptionPermission,
+    /// Others' changes it was not told of yet, newest of each.
+    pub(crate) outbox: BTreeMap<ParticipantId, Arc<ParticipantInfo>>,
     /// Subscriptions it set itself.
     pub(crate) intents: BTreeMap<TrackId, bool>,
     /// Wishes, kept while a track is not subscribed.
@@ -96,6 +98,7 @@ impl Participant {
             pending: Vec::new(),
             unmatched: Vec::new(),
             grants: SubscriptionPermission::Everybody,
+            outbox: BTreeMap::new(),
             intents: BTreeMap::new(),
             wishes: BTreeMap::new(),
             denied: BTreeSet::new(),

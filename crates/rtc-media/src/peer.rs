@@ -4,7 +4,7 @@
 //! its output is drained before the next one (the engine's single-mutation rule).
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
@@ -57,6 +57,8 @@ pub(crate) struct SendSlot {
     pub(crate) state: SlotState,
     /// Whether the other side knows of the present state, so that media may flow.
     pub(crate) is_ready: bool,
+    /// From when on it surely can make pictures of what comes.
+    pub(crate) ready_at: Option<Instant>,
     /// Keeps sequence numbers of the outbound stream continuous over the tracks it carries.
     pub(crate) rewrite: Option<Rewrite>,
     ssrc: Option<Ssrc>,
@@ -99,6 +101,15 @@ pub(crate) struct AppliedOffer {
     pub(crate) inbound: Vec<InboundSection>,
 }
 
+/// An offer of ours.
+pub(crate) struct MadeOffer {
+    pub(crate) id: u32,
+    pub(crate) sdp: String,
+    pub(crate) mid_to_track: BTreeMap<String, TrackId>,
+    /// Which of our slots the added tracks got.
+    pub(crate) assigned: Vec<(TrackId, usize)>,
+}
+
 /// A section the client sends on.
 #[derive(Clone, Debug)]
 pub(crate) struct InboundSection {
@@ -118,6 +129,10 @@ pub(crate) struct Peer {
     pub(crate) state: PeerState,
     pub(crate) slots: Vec<SendSlot>,
     pub(crate) routes: BTreeMap<u32, Route>,
+    /// SSRCs that belong to nothing known; looked up again after the next negotiation.
+    pub(crate) unrouted: BTreeSet<u32>,
+    /// Addresses its authentic datagrams came from, newest last.
+    pub(crate) remotes: VecDeque<SocketAddr>,
     pub(crate) estimate: Option<Bitrate>,
     /// Set while there is output of the engine or writes to it that were not drained.
     pub(crate) is_dirty: bool,
@@ -146,6 +161,8 @@ impl Peer {
             state: PeerState::New,
             slots: Vec::new(),
             routes: BTreeMap::new(),
+            unrouted: BTreeSet::new(),
+            remotes: VecDeque::new(),
             estimate: None,
             is_dirty: true,
             next_timeout: now,
@@ -403,6 +420,7 @@ impl Peer {
         };
         let answer = answer.map_err(|_| CommandError::BadDescription)?.to_sdp_string();
         self.ufrag = self.rtc.direct_api().local_ice_credentials().ufrag;
+        self.unrouted.clear();
         let inbound = self.take_sections(&text);
         Ok(AppliedOffer { answer, inbound })
     }
@@ -452,6 +470,7 @@ impl Peer {
             kind,
             state: SlotState::Free,
             is_ready: false,
+            ready_at: None,
             rewrite: None,
             ssrc,
         });
@@ -461,6 +480,7 @@ impl Peer {
     /// counts as knowing them.
     pub(crate) fn present_answer(
         &mut self,
+        now: Instant,
         applied: &AppliedOffer,
         mut receives: impl FnMut(Mid) -> Presentation,
     ) -> (String, BTreeMap<String, TrackId>) {
@@ -472,7 +492,7 @@ impl Peer {
                 self.presentation(mid)
             }
         });
-        self.settle_slots();
+        self.settle_slots(now + ANSWER_TRAVEL);
         (text, self.mid_to_track())
     }
 
@@ -490,11 +510,22 @@ impl Peer {
         }
     }
 
-    fn settle_slots(&mut self) {
+    fn settle_slots(&mut self, ready_at: Instant) {
         for slot in &mut self.slots {
             match slot.state {
-                SlotState::Draining => slot.state = SlotState::Free,
-                SlotState::Carries(_) => slot.is_ready = true,
+                SlotState::Draining => {
+                    slot.state = match self.role {
+                        PeerRole::Publisher => SlotState::Free,
+                        // Native clients that answer never look at a section again: a new one is
+                        // made for the next track.
+                        PeerRole::Subscriber => SlotState::Stopped,
+                    };
+                }
+                SlotState::Carries(_) if !slot.is_ready => {
+                    slot.is_ready = true;
+                    slot.ready_at = Some(ready_at);
+                }
+                SlotState::Carries(_) => {}
                 SlotState::Free | SlotState::Stopped => {}
             }
         }
@@ -564,14 +595,8 @@ impl Peer {
         &mut self,
         additions: Vec<(TrackKind, Carried)>,
         restart: IceRestart,
-    ) -> Option<(u32, String, BTreeMap<String, TrackId>)> {
+    ) -> Option<MadeOffer> {
         let is_first = self.last_offer_id == 0;
-        let reused: Vec<Mid> = self
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot.state, SlotState::Carries(_)) && !slot.is_ready)
-            .map(|slot| slot.mid)
-            .collect();
         self.is_dirty = true;
         let mut change = self.rtc.sdp_api();
         if is_first {
@@ -582,12 +607,9 @@ impl Peer {
         if restart == IceRestart::Yes {
             change.ice_restart(true);
         }
-        for mid in reused {
-            change.set_direction(mid, Direction::SendOnly);
-        }
         for slot in &self.slots {
             if slot.state == SlotState::Draining {
-                change.set_direction(slot.mid, Direction::Inactive);
+                change.stop_media(slot.mid);
             }
         }
         let mut added = Vec::new();
@@ -598,15 +620,9 @@ impl Peer {
             added.push((mid, kind, carried));
         }
         let (offer, pending) = change.apply()?;
+        let mut assigned = Vec::new();
         for (mid, kind, carried) in added {
-            self.slots.push(SendSlot {
-                mid,
-                kind,
-                state: SlotState::Carries(carried),
-                is_ready: false,
-                rewrite: None,
-                ssrc: None,
-            });
+            assigned.push((carried.track, self.take_slot(mid, kind, carried)));
         }
         self.last_offer_id = self.last_offer_id.wrapping_add(1).max(1);
         self.pending_offer = Some((self.last_offer_id, pending));
@@ -616,7 +632,36 @@ impl Peer {
         {
             ufrag.clone_into(&mut self.ufrag);
         }
-        Some((self.last_offer_id, text, self.mid_to_track()))
+        Some(MadeOffer {
+            id: self.last_offer_id,
+            sdp: text,
+            mid_to_track: self.mid_to_track(),
+            assigned,
+        })
+    }
+
+    /// A slot for a new section; numbers of stopped ones are used again.
+    fn take_slot(&mut self, mid: Mid, kind: TrackKind, carried: Carried) -> usize {
+        let slot = SendSlot {
+            mid,
+            kind,
+            state: SlotState::Carries(carried),
+            is_ready: false,
+            ready_at: None,
+            rewrite: None,
+            ssrc: None,
+        };
+        let stopped = self.slots.iter().position(|slot| slot.state == SlotState::Stopped);
+        match stopped.and_then(|index| Some((index, self.slots.get_mut(index)?))) {
+            Some((index, old)) => {
+                *old = slot;
+                index
+            }
+            None => {
+                self.slots.push(slot);
+                self.slots.len() - 1
+            }
+        }
     }
 
     /// Applies the client's answer to our pending offer. An answer without a pending offer is late and ignored.
@@ -647,7 +692,7 @@ impl Peer {
                 slot.ssrc = ssrc;
             }
         }
-        self.settle_slots();
+        self.settle_slots(now);
         Ok(())
     }
 
@@ -664,6 +709,10 @@ impl Peer {
 /// [`CALL_INTERVAL_MIN`].
 const CALLS_MAX: usize = 128;
 const CALL_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Media overtakes the answer that explains it, and a browser takes some time to apply one; a keyframe that comes
+/// before is lost. Longer delays the first picture, shorter costs some of them a second keyframe.
+const ANSWER_TRAVEL: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Whether an offer restarts ICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

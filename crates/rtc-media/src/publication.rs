@@ -33,6 +33,7 @@ pub(crate) struct Publication {
     pub(crate) peer: PeerKey,
     /// As in `info.codecs`; the first is the one published first.
     pub(crate) codecs: Vec<PublishedCodec>,
+    /// Ordered by subscriber.
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) dynacast: Dynacast,
     /// Whether anybody ever subscribed.
@@ -47,6 +48,7 @@ pub(crate) struct PublishedCodec {
     pub(crate) encodings: Vec<Encoding>,
     /// The publisher's payload types, as far as seen.
     payload_types: BTreeMap<u8, (PayloadParams, PayloadEncoding)>,
+    seen: (Option<Instant>, Vec<SeenLayer>),
 }
 
 /// One version of the track the publisher sends.
@@ -55,6 +57,9 @@ pub(crate) struct Encoding {
     pub(crate) keyframes: KeyframeRequests,
     pub(crate) last_packet: Option<Instant>,
     pub(crate) resolution: Option<(u32, u32)>,
+    /// When a decoder last asked for a keyframe.
+    pub(crate) asked_at: Option<Instant>,
+    highest_seq: u64,
     /// Latest sender report, to tie this encoding's clock to the others'.
     pub(crate) report: Option<ClockReading>,
     /// Highest temporal layer seen.
@@ -63,6 +68,8 @@ pub(crate) struct Encoding {
     rates: [RateMeter; TEMPORAL_METERS],
 }
 
+/// How long a measurement of layers is used.
+const SEEN_EVERY: Duration = Duration::from_millis(50);
 /// Temporal layers measured apart; browsers use at most three, higher ones count with the last.
 const TEMPORAL_METERS: usize = 4;
 
@@ -74,7 +81,13 @@ impl PublishedCodec {
             }
             Some(_) | None => vec![Encoding::new(None)],
         };
-        Self { codec, mid: section.map(|(mid, _)| mid), encodings, payload_types: BTreeMap::new() }
+        Self {
+            codec,
+            mid: section.map(|(mid, _)| mid),
+            encodings,
+            payload_types: BTreeMap::new(),
+            seen: (None, Vec::new()),
+        }
     }
 
     /// The publisher's parameters for a payload type; asked of the peer once.
@@ -93,7 +106,17 @@ impl PublishedCodec {
     }
 
     /// Layers with packets lately, lowest first, with the rate it takes to forward them.
+    ///
+    /// Measured anew every [`SEEN_EVERY`] at most: all subscribers of a track look at the same moment.
     pub(crate) fn seen_layers(&mut self, now: Instant) -> Vec<SeenLayer> {
+        let is_fresh = self.seen.0.is_some_and(|at| now.saturating_duration_since(at) < SEEN_EVERY);
+        if !is_fresh || self.seen.1.is_empty() {
+            self.seen = (Some(now), self.measure(now));
+        }
+        self.seen.1.clone()
+    }
+
+    fn measure(&mut self, now: Instant) -> Vec<SeenLayer> {
         let mut seen = Vec::new();
         for (spatial, encoding) in self.encodings.iter_mut().enumerate() {
             if !encoding.is_live(now) {
@@ -121,6 +144,8 @@ impl Encoding {
             keyframes: KeyframeRequests::default(),
             last_packet: None,
             resolution: None,
+            asked_at: None,
+            highest_seq: 0,
             report: None,
             temporal_max: 0,
             rates: std::array::from_fn(|_| RateMeter::default()),
@@ -134,7 +159,12 @@ impl Encoding {
 
     /// Takes one packet into account and tells what it is.
     pub(crate) fn note(&mut self, now: Instant, codec: Codec, packet: &RtpPacket) -> PacketInfo {
-        let info = payload::inspect(codec, &packet.payload);
+        let mut info = payload::inspect(codec, &packet.payload);
+        // A keyframe whose first packet comes late, repaired, has lost the rest to whoever waited for it: they
+        // were not looking yet. Only one that begins in order is a beginning.
+        info.keyframe_start &=
+            *packet.seq_no >= self.highest_seq || codec.kind() == TrackKind::Audio;
+        self.highest_seq = self.highest_seq.max(*packet.seq_no);
         self.last_packet = Some(now);
         let temporal = info.temporal.unwrap_or(0);
         let meter = usize::from(temporal).min(TEMPORAL_METERS - 1);
@@ -165,7 +195,19 @@ impl Publication {
         &mut self,
         subscriber: ParticipantId,
     ) -> Option<&mut Subscription> {
-        self.subscriptions.iter_mut().find(|entry| entry.subscriber == subscriber)
+        let at = self.subscription_index(subscriber).ok()?;
+        self.subscriptions.get_mut(at)
+    }
+
+    /// Whether the publisher is expected to send: audio always, video while anybody watches.
+    pub(crate) fn is_needed(&self) -> bool {
+        self.kind() == TrackKind::Audio
+            || self.codecs.iter().any(|codec| self.dynacast.is_needed(codec.codec))
+    }
+
+    /// Where a subscriber's subscription is, or would be: they are ordered by subscriber.
+    pub(crate) fn subscription_index(&self, subscriber: ParticipantId) -> Result<usize, usize> {
+        self.subscriptions.binary_search_by_key(&subscriber, |entry| entry.subscriber)
     }
 
     /// Index of the codec whose section this is.

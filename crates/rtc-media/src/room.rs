@@ -91,6 +91,8 @@ pub struct Room {
     ufrags: BTreeMap<String, PeerKey>,
     drained: Drained,
     events: VecDeque<Event>,
+    has_news: bool,
+    next_news: Instant,
     to_negotiate: BTreeSet<ParticipantId>,
     to_allocate: BTreeSet<ParticipantId>,
     presence: Presence,
@@ -132,6 +134,8 @@ impl Room {
             ufrags: BTreeMap::new(),
             drained: Drained::default(),
             events: VecDeque::new(),
+            has_news: false,
+            next_news: now,
             to_negotiate: BTreeSet::new(),
             to_allocate: BTreeSet::new(),
             presence: Presence::new(now),
@@ -270,7 +274,7 @@ impl Room {
                 if !peer.accepts(now, path, datagram) {
                     return Err(DropReason::Refused);
                 }
-                self.paths.insert(path.remote, key);
+                self.bind_path(path.remote, key);
                 Ok(key)
             }
             Some(20..=63 | 128..=191) => {
@@ -301,6 +305,7 @@ impl Room {
     fn tick(&mut self, now: Instant) {
         self.retry_keyframes(now);
         self.retry_negotiation(now);
+        self.start_delayed(now);
         self.watch_presence(now);
         self.watch_layers(now);
         self.expire(now);
@@ -366,6 +371,7 @@ impl Room {
     // ---- shared by the parts ----
 
     fn settle(&mut self, now: Instant) {
+        self.spread_news(now);
         while let Some(participant) = self.to_negotiate.pop_first() {
             self.negotiate(now, participant);
         }
@@ -430,6 +436,24 @@ impl Room {
         let key = self.peers.insert(peer);
         self.bind_ufrag(key, ufrag);
         key
+    }
+
+    /// Datagrams from this address belong to this peer from now on. A peer keeps its last few addresses.
+    fn bind_path(&mut self, remote: SocketAddr, key: PeerKey) {
+        if self.paths.insert(remote, key) == Some(key) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(key) else {
+            return;
+        };
+        peer.remotes.retain(|known| *known != remote);
+        peer.remotes.push_back(remote);
+        if peer.remotes.len() > REMOTES_MAX
+            && let Some(oldest) = peer.remotes.pop_front()
+            && self.paths.get(&oldest) == Some(&key)
+        {
+            self.paths.remove(&oldest);
+        }
     }
 
     fn bind_ufrag(&mut self, key: PeerKey, ufrag: String) {
@@ -535,6 +559,9 @@ impl Room {
         }
     }
 }
+
+/// Addresses of one peer that are remembered: a client checks from each of its interfaces.
+const REMOTES_MAX: usize = 16;
 
 /// RFC 8839 §5.4 asks for 4 to 256 characters; 16 of ours hold 80 bits, so no two rooms of a node ever share one.
 const UFRAG_LENGTH: usize = 16;

@@ -38,6 +38,8 @@ const ROUTES_MAX: usize = 256;
 const ALLOCATE_EVERY: Duration = Duration::from_millis(250);
 /// A switch that brings no keyframe for this long is started over.
 const SWITCH_WAIT_MAX: Duration = Duration::from_secs(3);
+/// A decoder that asked for a keyframe this long ago asks again if it still needs one.
+const ASKED_MAX: Duration = Duration::from_secs(3);
 /// Feedback needs this long to say something about a path.
 const ESTIMATE_TRUSTED_AFTER: Duration = Duration::from_millis(1_500);
 /// What a video without announced rates is taken to need, for probing: what native clients send unasked.
@@ -117,7 +119,8 @@ impl Room {
         };
         let pt = packet.header.payload_type;
         let params = codec.params(pt, || publisher.inbound_params(pt));
-        let name = codec.codec;
+        // Clients may fall back to another codec than announced.
+        let name = params.and_then(|(params, _)| model_codec(params)).unwrap_or(codec.codec);
         let (Some((params, wrapping)), Some(encoding)) =
             (params, codec.encodings.get_mut(route.encoding))
         else {
@@ -165,6 +168,9 @@ impl Room {
         if let Some(route) = peer.routes.get(&*ssrc) {
             return Some(*route);
         }
+        if peer.unrouted.contains(&*ssrc) {
+            return None;
+        }
         let (mid, rid) = peer.stream_identity(ssrc)?;
         let owner = peer.owner;
         let route =
@@ -177,12 +183,19 @@ impl Room {
                     .iter()
                     .position(|encoding| encoding.rid == rid)?;
                 Some(Route { track: publication.info.id, codec, encoding })
-            })?;
+            });
         let peer = self.peers.get_mut(key)?;
-        if peer.routes.len() < ROUTES_MAX {
-            peer.routes.insert(*ssrc, route);
+        if peer.routes.len() + peer.unrouted.len() < ROUTES_MAX {
+            match route {
+                Some(route) => {
+                    peer.routes.insert(*ssrc, route);
+                }
+                None => {
+                    peer.unrouted.insert(*ssrc);
+                }
+            }
         }
-        Some(route)
+        route
     }
 
     /// Starts what was waiting for this peer to be connected and to know its sections.
@@ -193,13 +206,17 @@ impl Room {
         if peer.state != PeerState::Connected {
             return;
         }
-        let ready: Vec<bool> = peer.slots.iter().map(|slot| slot.is_ready).collect();
+        let ready: Vec<Option<Instant>> =
+            peer.slots.iter().map(|slot| slot.ready_at.filter(|_| slot.is_ready)).collect();
         let mut started = Vec::new();
         for (track, publication) in &mut self.publications {
             let kind = publication.kind();
             for subscription in &mut publication.subscriptions {
                 let is_ready = subscription.peer == key
-                    && subscription.slot.is_some_and(|slot| ready.get(slot) == Some(&true));
+                    && subscription.slot.is_some_and(|slot| match ready.get(slot) {
+                        Some(Some(at)) => kind == TrackKind::Audio || *at <= now,
+                        Some(None) | None => false,
+                    });
                 if !is_ready || subscription.is_started {
                     continue;
                 }
@@ -220,6 +237,20 @@ impl Room {
         }
     }
 
+    /// Starts pictures whose section the client had time to learn of.
+    pub(super) fn start_delayed(&mut self, now: Instant) {
+        let waiting: std::collections::BTreeSet<PeerKey> = self
+            .publications
+            .values()
+            .flat_map(|publication| &publication.subscriptions)
+            .filter(|entry| !entry.is_started && entry.slot.is_some())
+            .map(|entry| entry.peer)
+            .collect();
+        for key in waiting {
+            self.start_waiting(now, key);
+        }
+    }
+
     // ---- keyframes ----
 
     /// A subscriber asks for a keyframe (RFC 4585 PLI or RFC 5104 FIR).
@@ -237,7 +268,17 @@ impl Room {
             Some((*track, subscription.codec, subscription.wanted_encoding()?))
         });
         if let Some((track, codec, encoding)) = wanted {
+            self.note_asked(now, track, codec, encoding);
             self.request_keyframe(now, track, codec, encoding);
+        }
+    }
+
+    fn note_asked(&mut self, now: Instant, track: TrackId, codec: usize, encoding: u8) {
+        if let Some(publication) = self.publications.get_mut(&track)
+            && let Some(published) = publication.codecs.get_mut(codec)
+            && let Some(encoding) = published.encodings.get_mut(usize::from(encoding))
+        {
+            encoding.asked_at = Some(now);
         }
     }
 
@@ -303,7 +344,10 @@ impl Room {
                         entry.codec == index
                             && entry.awaited_encoding().map(usize::from) == Some(spatial)
                     });
-                    if !is_awaited {
+                    let is_asked = encoding
+                        .asked_at
+                        .is_some_and(|at| now.saturating_duration_since(at) < ASKED_MAX);
+                    if !is_awaited && !is_asked {
                         encoding.keyframes.cancel(now);
                     } else if encoding.keyframes.poll(now).is_some() {
                         due.push((owner, mid, encoding.rid));
@@ -338,7 +382,11 @@ impl Room {
             if publication.kind() == TrackKind::Audio {
                 continue;
             }
-            self.to_allocate.extend(publication.subscriptions.iter().map(|entry| entry.subscriber));
+            let has_choice = publication.codecs.iter().any(|codec| codec.encodings.len() > 1);
+            if self.config.estimate_bandwidth || has_choice {
+                let subscribers = publication.subscriptions.iter().map(|entry| entry.subscriber);
+                self.to_allocate.extend(subscribers);
+            }
             if let Some(codecs) = publication.dynacast.poll(now) {
                 told.push((publication.owner, *track, codecs));
             }
@@ -373,6 +421,20 @@ impl Room {
             // A start value is no evidence: the least of every track flows until feedback has come.
             budget = budget.max(entries.iter().map(Entry::least).sum());
         }
+        eprintln!(
+            "DBG budget {budget} {:?} {:?}",
+            now - self.started,
+            entries
+                .iter()
+                .map(|e| match e {
+                    Entry::Video { seen, current, wanted, .. } => format!(
+                        "{wanted:?} {:?} {current:?}",
+                        seen.iter().map(|s| s.bitrate.bps() / 1000).collect::<Vec<_>>()
+                    ),
+                    _ => String::new(),
+                })
+                .collect::<Vec<_>>()
+        );
         let grants = allocate::allocate(now, budget.min(cap), &demands);
         let desired = allocate::desired(&demands).max(entries.iter().map(Entry::announced).sum());
         let given: Bitrate = grants.iter().map(|grant| grant.bitrate).sum();
@@ -398,8 +460,10 @@ impl Room {
         for (track, publication) in &mut self.publications {
             let kind = publication.kind();
             let info = &publication.info;
-            let Some(subscription) =
-                publication.subscriptions.iter().find(|entry| entry.subscriber == id)
+            let Some(subscription) = publication
+                .subscription_index(id)
+                .ok()
+                .and_then(|at| publication.subscriptions.get(at))
             else {
                 continue;
             };
@@ -442,7 +506,7 @@ impl Room {
                 seen: if wanted.is_some() && !info.muted { seen } else { Vec::new() },
                 current: subscription.allocation,
                 is_disabled: wanted.is_none(),
-                announced: announced_rate(announced, wanted),
+                announced: announced_rate(announced),
             });
         }
         for entry in &entries {
@@ -468,8 +532,8 @@ impl Room {
             return;
         };
         let owner = publication.owner;
-        let Some(subscription) =
-            publication.subscriptions.iter_mut().find(|entry| entry.subscriber == id)
+        let at = publication.subscription_index(id);
+        let Some(subscription) = at.ok().and_then(|at| publication.subscriptions.get_mut(at))
         else {
             return;
         };
@@ -493,9 +557,16 @@ impl Room {
                 None => self.stats.pauses_total += 1,
             }
         }
-        subscription.temporal_target = layer.map_or(TEMPORAL_MAX, |layer| layer.temporal);
         let codec = subscription.codec;
         let needs_keyframe = subscription.aim(now, layer.map(|layer| layer.spatial), live_is_there);
+        subscription.temporal_target = match subscription.forwarding {
+            // On the way down every frame that can be spared is.
+            Forwarding::Switching { spatial, target, .. } if target < spatial => 0,
+            Forwarding::Paused
+            | Forwarding::Awaiting { .. }
+            | Forwarding::Live { .. }
+            | Forwarding::Switching { .. } => layer.map_or(TEMPORAL_MAX, |layer| layer.temporal),
+        };
         let state = if layer.is_some() { StreamState::Active } else { StreamState::Paused };
         Self::announce_state(&mut self.events, owner, track, subscription, state);
         if let Some(encoding) = needs_keyframe {
@@ -564,13 +635,26 @@ fn at_least_one(wanted: Layer, encodings: usize) -> Layer {
     Layer { spatial: wanted.spatial.min(highest), ..wanted }
 }
 
-fn announced_rate(announced: &[rtc_model::VideoLayer], wanted: Option<Layer>) -> Bitrate {
-    let Some(wanted) = wanted else {
-        return Bitrate::ZERO;
-    };
+fn model_codec(params: PayloadParams) -> Option<Codec> {
+    match params.spec().codec {
+        str0m::format::Codec::Opus => Some(Codec::Opus),
+        str0m::format::Codec::Vp8 => Some(Codec::Vp8),
+        str0m::format::Codec::H264 => Some(Codec::H264),
+        str0m::format::Codec::Vp9 => Some(Codec::Vp9),
+        str0m::format::Codec::Av1 => Some(Codec::Av1),
+        str0m::format::Codec::H265 => Some(Codec::H265),
+        // The engine knows further codecs; none of them is ever negotiated here.
+        _ => None,
+    }
+}
+
+/// The rate of the largest encoding. Whatever is wished for at present: an estimator that is told to want little
+/// forgets what the path can carry, and a picture that is enlarged then stays blurred.
+fn announced_rate(announced: &[rtc_model::VideoLayer]) -> Bitrate {
     announced
-        .get(usize::from(wanted.spatial))
+        .iter()
         .map(|layer| layer.bitrate)
+        .max()
         .filter(|bitrate| *bitrate > Bitrate::ZERO)
         .unwrap_or(VIDEO_RATE_DEFAULT)
 }
@@ -586,7 +670,7 @@ enum Entry {
         seen: Vec<SeenLayer>,
         current: Current,
         is_disabled: bool,
-        /// What the publisher says the wanted layer takes.
+        /// What the publisher says the largest encoding takes.
         announced: Bitrate,
     },
 }
@@ -756,9 +840,11 @@ impl<R: RandomBits> Outgoing<'_, R> {
                 .marker(self.packet.header.marker)
                 .ext_vals(self.ext_vals.clone())
                 .nackable(self.info_kind() == TrackKind::Video);
-        if let (Some(header), Some(descriptor)) = (&out.vp8_patch, &self.info.vp8)
-            && let Some(patch) = vp8_patch(descriptor, header, &self.packet.payload)
-        {
+        if let (Some(header), Some(descriptor)) = (&out.vp8_patch, &self.info.vp8) {
+            // With another stream's numbers it would do harm.
+            let Some(patch) = vp8_patch(descriptor, header, &self.packet.payload) else {
+                return false;
+            };
             write = write.vp8_patch(patch);
         }
         peer.write(slot, write)
@@ -847,7 +933,7 @@ fn carried_extensions(received: &ExtensionValues) -> ExtensionValues {
         voice_activity: received.voice_activity,
         video_orientation: received.video_orientation,
         video_content_type: received.video_content_type,
-        abs_capture_time: received.abs_capture_time.clone(),
+        abs_capture_time: received.abs_capture_time,
         play_delay_min: received.play_delay_min,
         play_delay_max: received.play_delay_max,
         user_values: received.user_values.clone(),

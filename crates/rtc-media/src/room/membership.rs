@@ -23,6 +23,9 @@ use crate::{
 /// A stay ends when both its signalling and its media have been silent for this long. Clients retry for 40 s,
 /// but what they then need is a fresh join, which this makes quick for everybody else.
 const SILENT_MAX: Duration = Duration::from_secs(10);
+/// Rooms with more people than this hear of each other's changes together, every [`NEWS_EVERY`].
+const SMALL_ROOM_MAX: usize = 24;
+const NEWS_EVERY: Duration = Duration::from_millis(100);
 /// A client whose media is lost this long is told to come back; shorter losses heal by themselves.
 const MEDIA_LOST_MAX: Duration = Duration::from_secs(5);
 
@@ -213,10 +216,37 @@ impl Room {
         if info.permissions.hidden {
             return;
         }
-        let others: Vec<ParticipantId> =
-            self.participants.keys().copied().filter(|id| *id != about).collect();
-        for other in others {
-            self.signal(other, Signal::Participants(vec![Arc::clone(info)]));
+        for (id, other) in &mut self.participants {
+            if *id != about {
+                other.outbox.insert(about, Arc::clone(info));
+            }
+        }
+        self.has_news = true;
+    }
+
+    /// Tells a participant what it was not told yet of others.
+    pub(super) fn tell_pending(&mut self, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(&id) else {
+            return;
+        };
+        let news: Vec<Arc<ParticipantInfo>> =
+            std::mem::take(&mut participant.outbox).into_values().collect();
+        if !news.is_empty() {
+            self.signal(id, Signal::Participants(news));
+        }
+    }
+
+    /// Tells everybody what is new: at once in small rooms, gathered in large ones, where every arrival concerns
+    /// hundreds.
+    pub(super) fn spread_news(&mut self, now: Instant) {
+        if !self.has_news || (self.participants.len() > SMALL_ROOM_MAX && now < self.next_news) {
+            return;
+        }
+        self.has_news = false;
+        self.next_news = now + NEWS_EVERY;
+        let everybody: Vec<ParticipantId> = self.participants.keys().copied().collect();
+        for id in everybody {
+            self.tell_pending(id);
         }
     }
 

@@ -73,7 +73,7 @@ impl Room {
             }
             self.fill_slots(from);
         }
-        self.send_answer(from, key, offer.id, &applied);
+        self.send_answer(now, from, key, offer.id, &applied);
         self.start_waiting(now, key);
         self.to_negotiate.insert(from);
         Ok(())
@@ -97,7 +97,15 @@ impl Room {
         self.match_sections(now, from);
     }
 
-    fn send_answer(&mut self, to: ParticipantId, key: PeerKey, id: u32, applied: &AppliedOffer) {
+    fn send_answer(
+        &mut self,
+        now: Instant,
+        to: ParticipantId,
+        key: PeerKey,
+        id: u32,
+        applied: &AppliedOffer,
+    ) {
+        self.tell_pending(to);
         let publications = &self.publications;
         let receives = |mid: Mid| {
             let codec = publications
@@ -116,7 +124,7 @@ impl Room {
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let (sdp, mid_to_track) = peer.present_answer(applied, receives);
+        let (sdp, mid_to_track) = peer.present_answer(now, applied, receives);
         self.signal(to, Signal::Answer { id, sdp, mid_to_track });
     }
 
@@ -179,6 +187,7 @@ impl Room {
         if let Some(participant) = self.participants.get_mut(&id) {
             participant.offer_requested = Some(now);
         }
+        self.tell_pending(id);
         self.signal(id, Signal::MediaSectionsRequired { audios, videos });
     }
 
@@ -190,31 +199,31 @@ impl Room {
         if self.peers.get(key).is_none_or(crate::peer::Peer::has_pending_offer) {
             return;
         }
-        self.fill_slots(id);
         let additions: Vec<(TrackKind, Carried)> = self
             .waiting_tracks(id)
             .into_iter()
             .filter_map(|(track, kind)| Some((kind, self.carried(id, track)?)))
             .collect();
-        let added: Vec<TrackId> = additions.iter().map(|(_, carried)| carried.track).collect();
         let restart = if restarts { IceRestart::Yes } else { IceRestart::No };
         let Some(peer) = self.peers.get_mut(key) else {
             return;
         };
-        let first_new = peer.slots.len();
-        let Some((offer_id, sdp, mid_to_track)) = peer.make_offer(additions, restart) else {
+        let Some(offer) = peer.make_offer(additions, restart) else {
             return;
         };
         let ufrag = peer.ufrag().to_owned();
-        for (index, track) in added.iter().enumerate() {
-            self.assign(id, *track, first_new + index);
+        for (track, slot) in &offer.assigned {
+            self.assign(id, *track, *slot);
         }
         if let Some(participant) = self.participants.get_mut(&id) {
             participant.restart_ice = false;
         }
         self.bind_ufrag(key, ufrag);
         self.peers.note(key);
-        self.signal(id, Signal::Offer { id: offer_id, sdp, mid_to_track });
+        self.tell_pending(id);
+        let signal =
+            Signal::Offer { id: offer.id, sdp: offer.sdp, mid_to_track: offer.mid_to_track };
+        self.signal(id, signal);
     }
 
     /// Subscribed tracks of a participant without a slot.

@@ -49,7 +49,9 @@ impl Presence {
     }
 
     pub(super) fn add_track(&mut self, info: &TrackInfo, owner: ParticipantId) {
-        if info.kind == TrackKind::Audio {
+        // What a shared screen plays is nobody speaking.
+        if info.kind == TrackKind::Audio && info.source != rtc_model::TrackSource::ScreenShareAudio
+        {
             self.levels.insert(info.id, (owner, AudioLevel::default()));
         }
     }
@@ -165,7 +167,10 @@ impl Room {
                 is_lost |= matches!(peer.state, PeerState::Lost { .. });
             }
         }
-        let publishes = participant.info.tracks.iter().any(|track| !track.muted);
+        let id = participant.id();
+        let publishes = self.publications.values().any(|publication| {
+            publication.owner == id && !publication.info.muted && publication.is_needed()
+        });
         let silence = heard.map(|at| now.saturating_duration_since(at));
         QualitySample {
             // The engine gives shares; the grade asks for counts. A thousand keeps a tenth of a percent.

@@ -260,6 +260,9 @@ impl Room {
                 was_subscribed: false,
             },
         );
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.unrouted.clear();
+        }
         self.presence.add_track(&info, owner);
         self.announce_layers(now, id);
         self.refresh_tracks(now, owner);
@@ -349,6 +352,11 @@ impl Room {
             peer.routes.retain(|_, route| route.track != track);
         }
         self.presence.remove_track(track);
+        for participant in self.participants.values_mut() {
+            participant.intents.remove(&track);
+            participant.wishes.remove(&track);
+            participant.denied.remove(&track);
+        }
         self.refresh_tracks(now, publication.owner);
         if let Some(owner) = self.participants.get(&publication.owner) {
             let owner = std::sync::Arc::clone(&owner.info);
@@ -380,6 +388,10 @@ impl Room {
         }
         publication.info.muted = muted;
         publication.info.version_us = version_us;
+        for subscription in &mut publication.subscriptions {
+            // What is not forwarded meanwhile is no loss: the outbound stream goes on from where it was.
+            subscription.is_flowing = false;
+        }
         if publication.kind() == TrackKind::Video {
             for subscription in &mut publication.subscriptions {
                 // After a pause the picture can only start with a keyframe.
@@ -461,6 +473,7 @@ impl Room {
             }
             if let Some(subscription) = publication.subscription_of(from) {
                 subscription.wish = Some(wish);
+                subscription.is_flowing &= !wish.disabled;
             }
             self.update_needs(now, *track);
         }
@@ -509,7 +522,7 @@ impl Room {
         let permits = sender.permits(&receiver.info.identity, track);
         let was_denied = receiver.denied.contains(&track);
         let is_denied = wants && !permits;
-        let is_there = publication.subscriptions.iter().any(|entry| entry.subscriber == subscriber);
+        let is_there = publication.subscription_index(subscriber).is_ok();
         if was_denied != is_denied {
             if let Some(receiver) = self.participants.get_mut(&subscriber) {
                 if is_denied {
@@ -543,7 +556,9 @@ impl Room {
         let Some(publication) = self.publications.get_mut(&track) else {
             return;
         };
-        publication.subscriptions.push(subscription);
+        if let Err(at) = publication.subscription_index(subscriber) {
+            publication.subscriptions.insert(at, subscription);
+        }
         let owner = publication.owner;
         if !std::mem::replace(&mut publication.was_subscribed, true) {
             self.signal(owner, Signal::TrackSubscribed { track });
@@ -556,12 +571,10 @@ impl Room {
         let Some(publication) = self.publications.get_mut(&track) else {
             return;
         };
-        let Some(at) =
-            publication.subscriptions.iter().position(|entry| entry.subscriber == subscriber)
-        else {
+        let Ok(at) = publication.subscription_index(subscriber) else {
             return;
         };
-        let subscription = publication.subscriptions.swap_remove(at);
+        let subscription = publication.subscriptions.remove(at);
         self.release_slot(&subscription);
         self.update_needs(now, track);
     }
