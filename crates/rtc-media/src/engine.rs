@@ -17,6 +17,9 @@ use crate::command::MessageChannel;
 /// Where a subscriber's estimate starts. Too low delays the first sharp picture by seconds, too high floods a
 /// mobile link before the first feedback; libwebrtc starts at 300 kbit/s and probes at three and six times that.
 const ESTIMATE_START: Bitrate = Bitrate::from_kbps(1_000);
+/// What a subscriber is taken to want at least. The first probes go out with the first packets and are aimed at this;
+/// aimed at the few bits measured by then, their results would pull the estimate to the floor.
+pub(crate) const DESIRED_MIN: Bitrate = Bitrate::from_kbps(3_000);
 /// The engine reports its counters this often; connection quality is judged at the same pace.
 pub(crate) const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes a data channel may hold back before messages are dropped; one second at the permitted rate.

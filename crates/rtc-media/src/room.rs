@@ -431,7 +431,10 @@ impl Room {
                 estimate_bandwidth: self.config.estimate_bandwidth && sends,
             },
         );
-        let peer = Peer::new(now, owner, role, rtc);
+        let mut peer = Peer::new(now, owner, role, rtc);
+        if sends {
+            peer.set_desired(rtc_model::Bitrate::ZERO, engine::DESIRED_MIN);
+        }
         let ufrag = peer.ufrag().to_owned();
         let key = self.peers.insert(peer);
         self.bind_ufrag(key, ufrag);

@@ -17,6 +17,7 @@ use super::Room;
 use crate::{
     allocate::{self, Content, Current, Demand, VideoDemand},
     dynacast::Need,
+    engine,
     event::Signal,
     layer::{
         DefaultWish, HEADROOM_PERCENT, SeenLayer, TEMPORAL_MAX, is_at_most, step_temporal,
@@ -436,7 +437,9 @@ impl Room {
                 .collect::<Vec<_>>()
         );
         let grants = allocate::allocate(now, budget.min(cap), &demands);
-        let desired = allocate::desired(&demands).max(entries.iter().map(Entry::announced).sum());
+        let desired = allocate::desired(&demands)
+            .max(entries.iter().map(Entry::announced).sum())
+            .max(engine::DESIRED_MIN);
         let given: Bitrate = grants.iter().map(|grant| grant.bitrate).sum();
         let step =
             entries.iter().zip(&grants).filter_map(|(entry, grant)| entry.step_above(grant.layer));
@@ -908,7 +911,7 @@ fn bridge(
 ) -> ClockBridge {
     match (old, new) {
         (Some(old), Some(new)) => {
-            let rate = crate::engine::ticks_per_second(params.spec().clock_rate);
+            let rate = engine::ticks_per_second(params.spec().clock_rate);
             ClockBridge::Offset(clock_offset(old, new, rate))
         }
         _ => ClockBridge::Arrival,
