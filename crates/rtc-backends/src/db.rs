@@ -77,25 +77,23 @@ impl Db {
     /// when it is no database of ours. The data is then as before.
     pub async fn open(config: &DbConfig) -> Result<Self, BackendError> {
         sqlx::any::install_default_drivers();
-        let db = match config {
+        match config {
             DbConfig::Sqlite { path } => {
                 let options = quiet(&sqlite::url(path)?)?;
-                probe(&options, sqlite::PRAGMAS).await?;
-                Self {
+                migrate(&options, sqlite::PRAGMAS, &SQLITE_MIGRATIONS).await?;
+                Ok(Self {
                     engine: Engine::Sqlite,
                     writer: sqlite_pool(1).connect_with(options.clone()).await.map_err(failure)?,
                     reader: sqlite_pool(SQLITE_READERS).connect_lazy_with(options),
-                }
+                })
             }
             DbConfig::Postgres { url } => {
                 let options = quiet(url)?;
-                probe(&options, POSTGRES_SETTINGS).await?;
+                migrate(&options, POSTGRES_MIGRATION_SETTINGS, &POSTGRES_MIGRATIONS).await?;
                 let pool = postgres_pool().connect_with(options).await.map_err(failure)?;
-                Self { engine: Engine::Postgres, writer: pool.clone(), reader: pool }
+                Ok(Self { engine: Engine::Postgres, writer: pool.clone(), reader: pool })
             }
-        };
-        db.migrate().await?;
-        Ok(db)
+        }
     }
 
     /// Which database it is.
@@ -127,19 +125,6 @@ impl Db {
         self.reader.close().await;
         self.writer.close().await;
     }
-
-    async fn migrate(&self) -> Result<(), BackendError> {
-        let migrator = match self.engine {
-            Engine::Sqlite => &SQLITE_MIGRATIONS,
-            Engine::Postgres => &POSTGRES_MIGRATIONS,
-        };
-        let migrating = migrator.run(&self.writer);
-        match tokio::time::timeout(MIGRATION_DEADLINE, migrating).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(migration_failure(error)),
-            Err(elapsed) => Err(BackendError::with_source(BackendErrorKind::Timeout, elapsed)),
-        }
-    }
 }
 
 /// Runs a statement with [`CALL_DEADLINE`] and translates its failure.
@@ -156,15 +141,31 @@ async fn bounded<T>(call: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
     }
 }
 
-/// Connects once by hand: a pool would try again until its patience ends, and then only say that
-/// it has ended.
-async fn probe(options: &AnyConnectOptions, script: &'static str) -> Result<(), BackendError> {
+/// Brings the schema up to date over a connection of its own, whose settings cut no long
+/// statements.
+async fn migrate(
+    options: &AnyConnectOptions,
+    settings: &'static str,
+    migrator: &Migrator,
+) -> Result<(), BackendError> {
+    // Once by hand: a pool would try again and again, and then only say that its patience has ended.
     bounded(async {
         let mut connection = options.connect().await?;
-        run_script(&mut connection, script).await?;
+        run_script(&mut connection, settings).await?;
         connection.close().await
     })
-    .await
+    .await?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| Box::pin(run_script(connection, settings)))
+        .connect_lazy_with(options.clone());
+    let migrated = tokio::time::timeout(MIGRATION_DEADLINE, migrator.run(&pool)).await;
+    pool.close().await;
+    match migrated {
+        Ok(migrated) => migrated.map_err(migration_failure),
+        Err(elapsed) => Err(BackendError::with_source(BackendErrorKind::Timeout, elapsed)),
+    }
 }
 
 fn quiet(url: &str) -> Result<AnyConnectOptions, BackendError> {
@@ -270,6 +271,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const SLOW_CALL: Duration = Duration::from_secs(1);
 /// Readers of the file beside the writer. Each is a thread with its page cache (2 MB at most).
 const SQLITE_READERS: u32 = 4;
+/// Several nodes may start at once: the later ones wait for the first one's migrations.
+const POSTGRES_MIGRATION_SETTINGS: &str = "SET lock_timeout = '600s'";
 /// PostgreSQL takes 100 by default; this leaves room for several nodes.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// A statement ends by itself before the caller's deadline, so that no lock outlives its asker.

@@ -90,3 +90,22 @@ async fn the_file_is_for_its_owner_only() {
     }
     store.remove().await;
 }
+
+#[tokio::test]
+async fn nodes_that_start_at_once_migrate_once() {
+    let Some(store) = Store::postgres().await else { return };
+    let mut connection = AnyConnection::connect(&url(&store.config)).await.unwrap();
+    let empty = sqlx::raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    connection.execute(empty).await.unwrap();
+    connection.close().await.unwrap();
+    let nodes: Vec<_> = (0..4)
+        .map(|_| {
+            let config = store.config.clone();
+            tokio::spawn(async move { Db::open(&config).await })
+        })
+        .collect();
+    for node in nodes {
+        node.await.unwrap().unwrap().close().await;
+    }
+    store.remove().await;
+}
