@@ -7,6 +7,7 @@ import {
   reasonOfCode,
   reasonOfDisconnect,
   reasonOfStatus,
+  reasonOfText,
 } from "./ending.ts";
 
 test("a problem body gives reason, detail and request id", () => {
@@ -35,6 +36,17 @@ test("an answer of something in between is judged by its status", () => {
   expect(endingOfAnswer(429, "").reason).toBe("busy");
   expect(reasonOfStatus(500)).toBe("internal");
   expect(reasonOfStatus(404)).toBe("unknown");
+});
+
+test("a refusal of signalling carries its code in brackets", () => {
+  expect(endingOfAnswer(401, "The token ended an hour ago. [token_expired]", "r-2")).toEqual({
+    reason: "token_expired",
+    detail: "HTTP 401: The token ended an hour ago. [token_expired]",
+    requestId: "r-2",
+  });
+  expect(reasonOfText("could not connect: Full. [room_full]\n")).toBe("room_full");
+  expect(reasonOfText("[room_full] is not at the end")).toBeUndefined();
+  expect(reasonOfText("")).toBeUndefined();
 });
 
 test("codes of the server keep their meaning", () => {

@@ -97,15 +97,27 @@ export function reasonOfStatus(status: number): EndReason {
   return "unknown";
 }
 
-/** Reads a refused HTTP answer: problem JSON when it is ours, else what the status means. */
-export function endingOfAnswer(status: number, body: string): Ending {
+/** Reads a refused HTTP answer: ours by its code, any other by its status. */
+export function endingOfAnswer(status: number, body: string, requestId?: string | null): Ending {
   const problem = parseProblem(body);
-  if (!problem) return { reason: reasonOfStatus(status), detail: summary(status, body) };
+  if (problem) {
+    return {
+      reason: reasonOfCode(problem.code),
+      detail: problem.detail ?? problem.code,
+      requestId: problem.requestId ?? requestId ?? undefined,
+    };
+  }
   return {
-    reason: reasonOfCode(problem.code),
-    detail: problem.detail ?? problem.code,
-    requestId: problem.requestId,
+    reason: reasonOfText(body) ?? reasonOfStatus(status),
+    detail: summary(status, body),
+    requestId: requestId ?? undefined,
   };
+}
+
+/** Signalling refuses in words for a person, with the code in brackets at the end: `… [room_full]`. */
+export function reasonOfText(text: string): EndReason | undefined {
+  const code = /\[([a-z_]+)\]\s*$/.exec(text)?.[1];
+  return code === undefined ? undefined : reasonOfCode(code);
 }
 
 /** LiveKit's `DisconnectReason` by number, as leave messages carry it. */

@@ -47,7 +47,7 @@ export async function requestDemoTicket(wish: DemoWish, url: string): Promise<Ti
   }
   const body = await answer.text();
   if (!answer.ok) {
-    const ending = endingOfAnswer(answer.status, body);
+    const ending = endingOfAnswer(answer.status, body, answer.headers.get("x-request-id"));
     throw new Refused(
       ending.reason === "forbidden" ? { ...ending, reason: "invite_invalid" } : ending,
     );

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { Server } from "../../lib/server.mjs";
 import { SERVER } from "../../lib/settings.mjs";
 import { freshRoom, mint } from "../../lib/tokens.mjs";
+import { until } from "../../lib/wait.mjs";
 import {
   ended,
   enter,
@@ -167,6 +168,11 @@ test("a server that stops says so, and one that is killed is noticed", async () 
     assert.ok(reasons.includes(end.reason), JSON.stringify(end));
     await shot(page, `ended-${end.reason}-wide-light`);
     await page.context().close();
+    await until("the server's end", () => isGone(doomed.child));
     await doomed.stop().catch((error) => assert.match(error.message, /gone already/));
   }
 });
+
+function isGone(child) {
+  return child.exitCode !== null || child.signalCode !== null;
+}

@@ -14,7 +14,7 @@ import {
   VideoPresets,
 } from "livekit-client";
 import type { Choices } from "../choices.ts";
-import { type Ending, endingOfAnswer, reasonOfDisconnect } from "../ending.ts";
+import { type Ending, endingOfAnswer, reasonOfDisconnect, reasonOfText } from "../ending.ts";
 import { httpUrl } from "../invitation.ts";
 import type { Settings } from "../settings.ts";
 import { endingOfNoAnswer, type Ticket } from "../ticket.ts";
@@ -231,6 +231,8 @@ async function explainFailure(error: unknown, ticket: Ticket): Promise<Ending> {
     const reason = reasonOfDisconnect(error.context);
     if (reason !== "unknown") return { reason, detail };
   }
+  const told = reasonOfText(detail);
+  if (told) return { reason: told, detail };
   const refusal = await probe(ticket);
   // The server would let us in, so signalling works: what failed is the way of the media.
   return refusal ?? { reason: "media_blocked", detail };
@@ -248,14 +250,15 @@ async function explainDisconnect(
 /**
  * Asks the server whether it would let this token in now; `undefined` means yes.
  *
- * LiveKit's client keeps the body of a 401 or 403 only, so the page asks for itself.
+ * LiveKit's client passes on the words of a 401 or 403 only, and none after a lost connection.
  */
 async function probe(ticket: Ticket): Promise<Ending | undefined> {
   const address = new URL(`${httpUrl(ticket.url)}/rtc/validate`);
   address.searchParams.set("access_token", ticket.token);
   try {
     const answer = await fetch(address, { signal: AbortSignal.timeout(PROBE_DEADLINE_MS) });
-    return answer.ok ? undefined : endingOfAnswer(answer.status, await answer.text());
+    if (answer.ok) return undefined;
+    return endingOfAnswer(answer.status, await answer.text(), answer.headers.get("x-request-id"));
   } catch (error) {
     return endingOfNoAnswer(error);
   }
