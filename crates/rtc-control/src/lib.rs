@@ -7,6 +7,7 @@
 //! A [`Context`] is a small typed value, cloned and passed as the first argument: the store, the
 //! bus, the clock, the limits and the settings, and nothing else. There is no global state.
 
+mod body;
 mod caller;
 mod clock;
 mod config;

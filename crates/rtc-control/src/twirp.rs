@@ -3,20 +3,16 @@
 //! Translates only: the token becomes a [`Caller`], the body a request, the node's answer a body.
 //! What a call needs and what it asks the node stands in `calls`.
 
-use std::time::Duration;
-
 use axum::{
     Router,
-    body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderMap, Method as HttpMethod, header},
+    http::{Method as HttpMethod, header},
     response::{IntoResponse, Response},
     routing::any,
 };
-use futures_util::StreamExt;
 use rtc_api::code::{ErrorCode, Refusal};
 
-use crate::{Caller, Context, auth};
+use crate::{Caller, Context, auth, body};
 
 mod calls;
 mod codec;
@@ -74,7 +70,7 @@ async fn answer(
     if matches!(caller, Caller::Anonymous) {
         return Err(ErrorCode::Unauthenticated.into());
     }
-    let body = read(&head.headers, body, cx.limits.body_bytes_max).await?;
+    let body = body::read(&head.headers, body, cx.limits.body_bytes_max).await?;
     let answer = calls::carry_out(cx, &caller, method, encoding, &body).await?;
     Ok(([(header::CONTENT_TYPE, encoding.content_type())], answer).into_response())
 }
@@ -96,38 +92,6 @@ fn route(service: &str, method: &str, http: &HttpMethod) -> Result<Method, Twirp
     Ok(found)
 }
 
-/// Reads a body of at most `bytes_max`, within [`BODY_DEADLINE`].
-async fn read(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, TwirpError> {
-    let too_large = || {
-        let detail = format!("A request may have {bytes_max} bytes at most.");
-        TwirpError::from(Refusal::new(ErrorCode::TooLarge, detail))
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let announced = announced.and_then(|text| text.parse::<u64>().ok());
-    if announced.is_some_and(|bytes| usize::try_from(bytes).is_ok_and(|bytes| bytes > bytes_max)) {
-        return Err(too_large());
-    }
-    let reading = async {
-        let mut bytes = Vec::new();
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk: Bytes = chunk.map_err(|_| TwirpError::malformed("the body broke off"))?;
-            if bytes.len() + chunk.len() > bytes_max {
-                return Err(too_large());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
-    };
-    match tokio::time::timeout(BODY_DEADLINE, reading).await {
-        Ok(result) => result,
-        Err(_) => {
-            let detail = "The request's body did not arrive in time.";
-            Err(Refusal::new(ErrorCode::Timeout, detail).into())
-        }
-    }
-}
-
 /// Logs what is ours to look at, and says the rest to the caller.
 fn told(error: crate::Error) -> TwirpError {
     error.log();
@@ -145,6 +109,3 @@ const OTHER_SERVICES: [&str; 7] = [
     "livekit.PhoneNumberService",
     "livekit.SIP",
 ];
-/// A request of the largest size needs a tenth of this on a slow line; more is somebody who keeps
-/// connections busy.
-const BODY_DEADLINE: Duration = Duration::from_secs(15);

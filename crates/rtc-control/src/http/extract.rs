@@ -5,16 +5,13 @@
 
 use std::fmt::Display;
 
-use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
-};
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::{HeaderMap, header, request::Parts};
 use rtc_api::code::{ErrorCode, Refusal};
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use crate::{Caller, Context, auth};
+use crate::{Caller, Context, auth, body};
 
 /// A caller with credentials that count; what they allow is decided by the operation.
 pub(super) struct Authorized(pub(super) Caller);
@@ -93,17 +90,9 @@ impl<T: DeserializeOwned + Default> FromRequest<Context> for OptionalBody<T> {
     }
 }
 
-async fn bytes(request: Request, cx: &Context) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, cx).await.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!(
-                "The body has more than {} bytes; send less at once.",
-                cx.limits.body_bytes_max
-            );
-            return Refusal::new(ErrorCode::TooLarge, detail).into();
-        }
-        Refusal::new(ErrorCode::InvalidArgument, "The body broke off; send it again.").into()
-    })
+async fn bytes(request: Request, cx: &Context) -> Result<Vec<u8>, Problem> {
+    let (head, body) = request.into_parts();
+    Ok(body::read(&head.headers, body, cx.limits.body_bytes_max).await?)
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -112,7 +101,10 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 fn unreadable(part: &str, cause: &Option<impl Display>) -> Problem {
     let detail = match cause {
-        Some(cause) => format!("The {part} cannot be understood: {cause}. Correct it."),
+        Some(cause) => {
+            let cause = body::shortened(&cause.to_string());
+            format!("The {part} cannot be understood: {cause}. Correct it.")
+        }
         None => format!("The {part} cannot be understood. Correct it."),
     };
     Refusal::new(ErrorCode::InvalidArgument, detail).into()

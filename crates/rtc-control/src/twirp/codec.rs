@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::error::TwirpError;
+use crate::body::shortened;
 
 /// How a request's body is written; the answer is written the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,19 +83,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// At most [`QUOTED_CHARS_MAX`] characters: parsers quote what they stumble over, and that is as
-/// long as the sender likes.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(QUOTED_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 const JSON: &str = "application/json";
 const PROTOBUF: &str = "application/protobuf";
-/// Enough to recognise a mistake by.
-const QUOTED_CHARS_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
