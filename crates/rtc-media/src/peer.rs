@@ -511,6 +511,9 @@ impl Peer {
     }
 
     fn settle_slots(&mut self, ready_at: Instant) {
+        if self.role == PeerRole::Publisher {
+            self.renew_drained_streams();
+        }
         for slot in &mut self.slots {
             match slot.state {
                 SlotState::Draining => {
@@ -528,6 +531,24 @@ impl Peer {
                 SlotState::Carries(_) => {}
                 SlotState::Free | SlotState::Stopped => {}
             }
+        }
+    }
+
+    /// Gives sections that are about to be free a stream of a new SSRC: libwebrtc does not play what comes to a
+    /// section it knows under the SSRC it knows, it takes the new track for the one that ended.
+    fn renew_drained_streams(&mut self) {
+        let mut api = self.rtc.direct_api();
+        for slot in self.slots.iter_mut().filter(|slot| slot.state == SlotState::Draining) {
+            let Some(old) = api.stream_tx_by_mid(slot.mid, None) else {
+                continue;
+            };
+            let (old, has_rtx) = (old.ssrc(), old.rtx().is_some());
+            let ssrc = api.new_ssrc();
+            let rtx = has_rtx.then(|| api.new_ssrc());
+            api.remove_stream_tx(old);
+            api.declare_stream_tx(ssrc, rtx, slot.mid, None);
+            slot.ssrc = Some(ssrc);
+            slot.rewrite = None;
         }
     }
 
