@@ -217,7 +217,7 @@ impl PacketLoop {
             self.report_counters(now);
             let is_busy =
                 taken == COMMANDS_PER_ROUND || received == rtc_media::transmit::BATCH_DATAGRAMS;
-            if !is_busy {
+            if !is_busy && !self.is_stopping {
                 self.sleep();
             }
         }
