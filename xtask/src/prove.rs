@@ -41,7 +41,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
 
 fn clients() -> Result<()> {
     provision::everything()?;
-    shell_run(&mut cargo(["build", "--package", "rtc-server", "--package", "rtc-load"]))?;
+    shell_run(&mut cargo(["build", "--workspace", "--bins"]))?;
     let mut suites = Command::new("node");
     suites.args(["run.mjs", "--full"]).current_dir(place::web().join("e2e"));
     shell_run(

@@ -124,7 +124,9 @@ pub(crate) fn npm_packages() -> Result<()> {
         return Ok(());
     }
     say("Installing npm packages…");
-    run(&mut npm(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
+    // Not `npm ci`: it refuses a lock file that lacks other platforms' optional packages, which npm
+    // itself leaves out when it writes one (npm/cli #4828). This takes the locked versions too.
+    run(&mut npm(["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]))?;
     fs::write(&stamp, locked).with_context(|| format!("cannot write {}", stamp.display()))
 }
 

@@ -82,7 +82,10 @@ fn rust_tests(report: &mut Report, quick: bool) {
 /// nextest where it is installed: a process for each test, so that none can disturb another.
 fn rust_suite() -> Command {
     if has("cargo-nextest") || home_cargo("cargo-nextest").is_file() {
-        cargo(["nextest", "run", "--workspace", "--no-fail-fast", "--show-progress=none"])
+        let quiet = ["--show-progress=none", "--status-level=slow", "--final-status-level=fail"];
+        let mut suite = cargo(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        suite.args(quiet);
+        suite
     } else {
         cargo(["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"])
     }
@@ -98,7 +101,8 @@ fn home_cargo(program: &str) -> PathBuf {
 /// Real clients and browsers against the real binary.
 fn browsers(report: &mut Report) {
     report.step("Python packages", || provision::python_packages().map(|()| Count::default()));
-    let build = ["build", "--quiet", "--package", "rtc-server", "--package", "rtc-load"];
+    // The whole workspace, so that dependencies keep the features the tests were built with.
+    let build = ["build", "--quiet", "--workspace", "--bins"];
     report.command("binaries", &mut cargo(build));
     let binary = place::target().join("debug/sparkrtc");
     let mut clients = Command::new("node");

@@ -10,10 +10,15 @@ pub(crate) struct Count {
 impl Count {
     /// Sums every closing line in the output.
     pub(crate) fn read(output: &str) -> Self {
+        let lines: Vec<String> = output.lines().map(without_colour).collect();
+        // nextest shows what each failed test printed, a closing line of libtest among it.
+        let by_nextest = lines.iter().any(|line| line.trim().starts_with(NEXTEST_SUMMARY));
         let mut sum = Self::default();
-        for line in output.lines() {
-            let line = without_colour(line);
-            if let Some(count) = closing_line(line.trim()) {
+        for line in lines.iter().map(|line| line.trim()) {
+            if by_nextest && !line.starts_with(NEXTEST_SUMMARY) {
+                continue;
+            }
+            if let Some(count) = closing_line(line) {
                 sum.passed += count.passed;
                 sum.failed += count.failed;
             }
@@ -22,9 +27,11 @@ impl Count {
     }
 }
 
+const NEXTEST_SUMMARY: &str = "Summary [";
+
 fn closing_line(line: &str) -> Option<Count> {
     // nextest: `Summary [ 1.2s] 9 tests run: 8 passed (1 slow), 1 failed, 0 skipped`
-    if line.starts_with("Summary [") && line.contains("tests run:") {
+    if line.starts_with(NEXTEST_SUMMARY) && line.contains("tests run:") {
         return Some(Count {
             passed: number_before(line, " passed").unwrap_or(0),
             failed: ["failed", "timed out", "exec failed"]
@@ -92,6 +99,11 @@ mod tests {
             "     Summary [   1.2s] 9 tests run: 6 passed (1 slow), 2 failed, 1 timed out, 0 skipped",
             6,
             3,
+        );
+        check(
+            "test result: FAILED. 0 passed; 1 failed\n Summary [ 1s] 2 tests run: 1 passed, 1 failed",
+            1,
+            1,
         );
         check("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured", 3, 0);
         check(
