@@ -83,8 +83,8 @@ fn broken(error: &axum::Error) -> Refusal {
     Refusal::new(ErrorCode::InvalidArgument, "The body broke off; send it again.")
 }
 
-/// Enough for an honest mistake; what sends more is cut off in the middle.
-pub(crate) const DRAINED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Enough for an honest mistake, and below the front's own limit, which only cuts the body off.
+pub(crate) const DRAINED_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A body of the largest size needs a tenth of this on a slow line; more is somebody who keeps
 /// connections busy.
 const DEADLINE: Duration = Duration::from_secs(15);
