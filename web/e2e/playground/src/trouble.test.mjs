@@ -18,6 +18,7 @@ import {
   openWindow,
   shot,
   tokenLink,
+  watch,
 } from "./people.mjs";
 
 const run = promisify(execFile);
@@ -56,6 +57,20 @@ test("a refused camera is explained, and one can join, see and hear without it",
   await meets(ben, "Ann");
   await ann.context().close();
   await ben.context().close();
+});
+
+test("a page that is not secure says that https is missing, and still joins", async () => {
+  const browser = await openBrowser(["--host-resolver-rules=MAP page.test 127.0.0.1"]);
+  const page = await openWindow(browser, { refuse: true });
+  const { port } = new URL(server.http);
+  const token = await mint(freshRoom("trouble"), "ann");
+  await page.goto(tokenLink({ http: `http://page.test:${port}` }, token));
+  await page.getByText("Browsers allow camera and microphone only on https pages").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Try again" }).count(), 0);
+  await shot(page, "insecure-wide-light");
+  await join(page, { picture: false });
+  await page.getByRole("button", { name: "Leave" }).waitFor();
+  await browser.close();
 });
 
 test("a machine without camera and microphone is told so", async () => {
@@ -148,6 +163,37 @@ test("a full room and a removal are told apart", async () => {
   assert.equal((await ended(ann)).reason, "removed");
   await ann.context().close();
   await ben.context().close();
+});
+
+test("a cut signalling connection is told, and the call goes on after it", async () => {
+  const room = freshRoom("trouble");
+  const [ann, ben] = [await openWindow(browser), await openWindow(browser)];
+  await enter(ann, tokenLink(server, await mint(room, "ann", { name: "Ann" })));
+  await enter(ben, tokenLink(server, await mint(room, "ben", { name: "Ben" })));
+  await meets(ann, "Ben");
+  const banner = ann.getByText("The connection was lost. Reconnecting…").waitFor();
+  await ann.evaluate(() => window.__sparkrtc.room.simulateScenario("signal-reconnect"));
+  await banner;
+  await ann.getByText("Connected again.").waitFor();
+  await ann.getByText("The connection was lost. Reconnecting…").waitFor({ state: "detached" });
+  await watch(ann, "Ben", 20);
+  await ann.context().close();
+  await ben.context().close();
+});
+
+test("a link to another server joins there, and says so before", async () => {
+  const other = await Server.start();
+  const page = await openWindow(browser);
+  const token = await mint(freshRoom("trouble"), "ann");
+  await page.goto(`${server.http}/play?test=1#token=${token}&url=${other.ws}`);
+  await page.getByText(`Server: ${new URL(other.http).host}`).waitFor();
+  await join(page);
+  await page.getByRole("button", { name: "Leave" }).waitFor();
+  const { sums } = await other.metrics();
+  assert.ok(Object.keys(sums).length > 0);
+  assert.deepEqual(page.failures, []);
+  await page.context().close();
+  await other.stop();
 });
 
 test("a server that stops says so, and one that is killed is noticed", async () => {
