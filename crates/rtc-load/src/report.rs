@@ -61,6 +61,10 @@ pub struct PacketReport {
     pub padding: u64,
     /// RTP and RTCP datagrams received from the server within the window.
     pub datagrams: u64,
+    /// Of `expected`, sound.
+    pub audio_expected: u64,
+    /// Of `delivered`, sound.
+    pub audio_delivered: u64,
     /// `delivered` of `expected`, in percent.
     pub delivered_percent: f64,
     /// Less than 99.9 % was delivered: figures per packet do not describe a server that keeps up.
@@ -208,13 +212,14 @@ impl Report {
         let packets = &self.packets;
         writeln!(
             f,
-            "packets forwarded {} of {} expected: {:.3} % delivered{}, {} lost, {} repeated, \
-             {} padding",
+            "packets forwarded {} of {} expected: {:.3} % delivered{}, {} lost ({} sound), \
+             {} repeated, {} padding",
             packets.delivered,
             packets.expected,
             packets.delivered_percent,
             if packets.saturated { " (saturated)" } else { "" },
             packets.expected.saturating_sub(packets.delivered),
+            packets.audio_expected.saturating_sub(packets.audio_delivered),
             packets.repeated,
             packets.padding,
         )?;

@@ -23,7 +23,7 @@ use crate::{
         Client, ClientPlan, Encodings, PeerIdentity, PublishPlan, Sections, SharedWindow, Subscribe,
     },
     histogram::Histogram,
-    ledger::Window,
+    ledger::{StreamKey, StreamLedger, Window},
     payload::MediaKind,
     process::{self, ProcessSample},
     report::{
@@ -425,12 +425,14 @@ impl Summary<'_> {
 
     fn packets(&self) -> PacketReport {
         let mut report = PacketReport::default();
-        let mut sent: BTreeMap<(u32, MediaKind), u64> = BTreeMap::new();
+        let mut sent: BTreeMap<StreamKey, u64> = BTreeMap::new();
         let mut offers = 0;
         for client in self.clients {
+            let source = client.plan().source;
             for stream in client.sent() {
                 report.sent += stream.in_window;
-                *sent.entry((client.plan().source, stream.kind)).or_default() += stream.in_window;
+                *sent.entry(StreamKey { source, kind: stream.kind }).or_default() +=
+                    stream.in_window;
             }
             let counts = client.counts();
             report.keyframe_requests += counts.keyframe_requests;
@@ -442,29 +444,46 @@ impl Summary<'_> {
         }
         let mut bytes = 0;
         for client in self.clients.iter().filter(|c| c.plan().subscribe == Subscribe::All) {
-            for (key, stream) in client.ledger().streams() {
-                report.delivered += stream.distinct();
-                report.repeated += stream.repeated();
-                bytes += stream.bytes();
-                // Of three encodings a receiver gets one at a time: what was sent of the others is
-                // not missing.
-                if self.is_simulcast() && key.kind == MediaKind::Video {
-                    report.expected += stream.expected_in_runs();
-                }
-            }
-            for ((source, kind), count) in &sent {
-                let chosen = self.is_simulcast() && *kind == MediaKind::Video;
-                if !chosen && *source != client.plan().source {
-                    report.expected += count;
-                }
-            }
+            bytes += self.add_receiver(client, &sent, &mut report);
         }
         report.delivered_percent = delivered_percent(report.delivered, report.expected);
         report.saturated = report.delivered_percent < SATURATED_BELOW_PERCENT;
         report.per_second = per(report.delivered, self.load.duration.as_secs_f64());
         report.bits_per_second = 8.0 * per(bytes, self.load.duration.as_secs_f64());
-        report.offers_per_client = per(offers, per(self.clients.len() as u64, 1.0));
+        report.offers_per_client = per(offers, self.client_count().max(1.0));
         report
+    }
+
+    /// Adds what one receiver should have got and what it got; returns the bytes.
+    fn add_receiver(
+        &self,
+        client: &Client,
+        sent: &BTreeMap<StreamKey, u64>,
+        report: &mut PacketReport,
+    ) -> u64 {
+        let ledger: BTreeMap<StreamKey, &StreamLedger> = client.ledger().streams().collect();
+        let nothing = StreamLedger::default();
+        let mut bytes = 0;
+        for (key, count) in sent.iter().filter(|(key, _)| key.source != client.plan().source) {
+            let stream = ledger.get(key).copied().unwrap_or(&nothing);
+            // Of three encodings a receiver gets one at a time: what was sent of the others is
+            // not missing.
+            let is_choice = self.is_simulcast() && key.kind == MediaKind::Video;
+            let expected = if is_choice { stream.expected_in_runs() } else { *count };
+            report.expected += expected;
+            report.delivered += stream.distinct();
+            report.repeated += stream.repeated();
+            if key.kind == MediaKind::Audio {
+                report.audio_expected += expected;
+                report.audio_delivered += stream.distinct();
+            }
+            bytes += stream.bytes();
+        }
+        bytes
+    }
+
+    fn client_count(&self) -> f64 {
+        per(u64::try_from(self.clients.len()).unwrap_or(u64::MAX), 1.0)
     }
 
     fn connected(&self, started: &[Instant]) -> Histogram {
