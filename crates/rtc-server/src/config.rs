@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsConfig,
     /// Notifications of room events to your own server.
     pub(crate) webhooks: WebhooksConfig,
+    /// Requests to addresses that the owners of apps choose.
+    pub(crate) callbacks: CallbacksConfig,
     /// What the server writes about itself, on standard error.
     pub(crate) log: LogConfig,
     /// How the server stops.
@@ -217,8 +219,15 @@ pub(crate) struct LimitsConfig {
 pub(crate) struct WebhooksConfig {
     /// URLs that get each event, signed with the key of the event's app.
     pub(crate) urls: Vec<String>,
-    /// Networks that webhooks may reach although they are loopback or private, as `10.0.0.0/8` or
-    /// a single address. Loopback is allowed anyway while HTTP listens on loopback only.
+}
+
+/// Requests to addresses that the owners of apps choose.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CallbacksConfig {
+    /// Networks that webhooks may reach although they are not public, as `10.0.0.0/8` or a single
+    /// address. Loopback and private ones are allowed anyway while HTTP listens on loopback only,
+    /// without trusted proxies.
     #[schema(value_type = Vec<String>)]
     pub(crate) allow_networks: Vec<Network>,
 }

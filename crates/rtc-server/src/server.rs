@@ -227,7 +227,7 @@ pub(crate) fn control_config(
 }
 
 fn webhooks_config(config: &Config, http: SocketAddr) -> WebhooksConfig {
-    let allowed = config.webhooks.allow_networks.clone();
+    let allowed = config.callbacks.allow_networks.clone();
     // A proxy in front brings strangers to a listener on loopback.
     let proxied = !config.http.trusted_proxies.is_empty();
     let listening = if proxied { Listening::Anywhere } else { Listening::at(http) };

@@ -52,7 +52,7 @@ pub enum UrlRefusal {
     Credentials,
     /// It leads to an address that is not public and not allowed by configuration.
     #[error(
-        "it leads to an address that is not public; webhooks.allow_networks in the server's \
+        "it leads to an address that is not public; callbacks.allow_networks in the server's \
          configuration can allow it"
     )]
     Address,

@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 use utoipa::PartialSchema;
 
 use super::{
-    AdminConfig, AppsConfig, Config, DataConfig, HttpConfig, LimitsConfig, LogConfig, MediaConfig,
-    PostgresConfig, RoomsConfig, ShutdownConfig, TlsConfig, WebhooksConfig,
+    AdminConfig, AppsConfig, CallbacksConfig, Config, DataConfig, HttpConfig, LimitsConfig,
+    LogConfig, MediaConfig, PostgresConfig, RoomsConfig, ShutdownConfig, TlsConfig, WebhooksConfig,
 };
 
 const HEAD: &str = "\
@@ -35,6 +35,7 @@ pub(crate) fn page() -> String {
         ("rooms", schema::<RoomsConfig>()),
         ("limits", schema::<LimitsConfig>()),
         ("webhooks", schema::<WebhooksConfig>()),
+        ("callbacks", schema::<CallbacksConfig>()),
         ("log", schema::<LogConfig>()),
         ("shutdown", schema::<ShutdownConfig>()),
     ];

@@ -69,7 +69,7 @@ fn a_wrong_file_is_explained_with_its_line() {
               |
             1 | [web]
               |  ^^^
-            unknown field `web`, expected one of `data`, `postgres`, `http`, `media`, `tls`, `admin`, `apps`, `rooms`, `limits`, `webhooks`, `log`, `shutdown`
+            unknown field `web`, expected one of `data`, `postgres`, `http`, `media`, `tls`, `admin`, `apps`, `rooms`, `limits`, `webhooks`, `callbacks`, `log`, `shutdown`
               Correct the value; docs/config.md and `sparkrtc config print` show every key.
         "#]],
     );
