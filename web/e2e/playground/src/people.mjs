@@ -151,6 +151,23 @@ export async function watch(page, name, frames, { video = "camera", audio = "mic
   };
 }
 
+/** Stretches that are looked at for one without a freeze. */
+const STRETCHES_MAX = 3;
+
+/**
+ * Watches until a stretch of `frames` pictures had no freeze, and answers with it.
+ *
+ * A busy machine stalls a browser now and then; a call that is broken stalls in every stretch.
+ */
+export async function watchUntilCalm(page, name, frames) {
+  let seen;
+  for (let stretch = 0; stretch < STRETCHES_MAX; stretch += 1) {
+    seen = await watch(page, name, frames);
+    if (seen.freezes === 0) return seen;
+  }
+  throw new Error(`${name} froze in ${STRETCHES_MAX} stretches; the last: ${JSON.stringify(seen)}`);
+}
+
 /** Waits for the page that says why the call is over; answers with its reason and its words. */
 export async function ended(page, { deadline = 10_000 } = {}) {
   const section = page.locator("[data-reason]");

@@ -16,7 +16,7 @@ export function Chat({ messages, canWrite, onSend }: ChatProps) {
   const words = useWords();
   const [text, setText] = useState("");
   const [hasFailed, setFailed] = useState(false);
-  const end = useRef<HTMLLIElement>(null);
+  const end = useRef<HTMLDivElement>(null);
   const count = messages.length;
 
   useEffect(() => {
@@ -48,13 +48,15 @@ export function Chat({ messages, canWrite, onSend }: ChatProps) {
 
   return (
     <div className="chat">
-      <ul className="chat-list" role="log" aria-label={words.say("chat")}>
-        {count === 0 && <li className="empty">{words.say("chatEmpty")}</li>}
-        {messages.map((message) => (
-          <Message key={message.id} message={message} />
-        ))}
-        <li ref={end} aria-hidden="true" />
-      </ul>
+      <div className="chat-scroll" role="log" aria-label={words.say("chat")}>
+        {count === 0 && <p className="empty">{words.say("chatEmpty")}</p>}
+        <ul className="chat-list">
+          {messages.map((message) => (
+            <Message key={message.id} message={message} />
+          ))}
+        </ul>
+        <div ref={end} />
+      </div>
       {hasFailed && (
         <p className="chat-failed" role="alert">
           {words.say("chatFailed")}
