@@ -1,7 +1,5 @@
 //! Has a release build notice when the page was built anew, or for the first time.
 
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
-
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Only release builds embed the page. A file that is missing makes cargo build again each
