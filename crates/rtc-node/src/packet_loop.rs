@@ -243,7 +243,7 @@ impl PacketLoop {
             }
             ThreadCommand::Missed { room, participant, last_seen } => {
                 self.with_room(room, |hosted, _| {
-                    hosted.repeat_missed(now, participant, &last_seen)
+                    hosted.repeat_missed(now, participant, &last_seen);
                 });
             }
             ThreadCommand::SessionLost { room, participant, session } => {
@@ -275,7 +275,7 @@ impl PacketLoop {
                 let _ = reply.send(answer).ok();
             }
             ThreadCommand::CloseRooms { app, reason } => {
-                self.close_rooms(now, app.as_ref(), reason)
+                self.close_rooms(now, app.as_ref(), reason);
             }
             ThreadCommand::Stop => self.is_stopping = true,
         }

@@ -309,13 +309,13 @@ mod tests {
         demux.bind("alice".to_owned(), 1);
         let whole = request("alice:x");
         for end in 0..whole.len() {
-            let _ = demux.route(address(1), &whole[..end]);
+            drop(demux.route(address(1), &whole[..end]));
         }
         for position in 0..whole.len() {
             for value in [0, 1, 0x7F, 0xFF] {
                 let mut bent = whole.clone();
                 bent[position] = value;
-                let _ = demux.route(address(1), &bent);
+                drop(demux.route(address(1), &bent));
             }
         }
     }

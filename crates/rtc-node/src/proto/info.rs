@@ -37,8 +37,7 @@ pub(crate) fn participant(info: &ParticipantInfo) -> proto::ParticipantInfo {
             (proto::participant_info::State::Disconnected, Some(reason))
         }
     };
-    let reason =
-        reason.map_or(proto::DisconnectReason::UnknownReason, |reason| disconnect_reason(reason));
+    let reason = reason.map_or(proto::DisconnectReason::UnknownReason, disconnect_reason);
     proto::ParticipantInfo {
         sid: info.id.to_string(),
         identity: info.identity.to_string(),

@@ -41,7 +41,13 @@ pub(crate) fn publish(request: &proto::AddTrackRequest) -> Option<Publish> {
         layers: info::layers_from(&request.layers),
         codecs: request.simulcast_codecs.iter().filter_map(publish_codec).collect(),
         features,
-        audio_features: audio_features(request, stereo, no_dtx),
+        audio_features: audio_features(
+            request,
+            [
+                (stereo, proto::AudioTrackFeature::TfStereo),
+                (no_dtx, proto::AudioTrackFeature::TfNoDtx),
+            ],
+        ),
         encryption: request.encryption,
         backup_codec_policy: request.backup_codec_policy,
     })
@@ -207,13 +213,15 @@ fn priority(priority: u32) -> u32 {
 }
 
 /// The features as announced, with those that older clients announce elsewhere.
-fn audio_features(request: &proto::AddTrackRequest, stereo: bool, no_dtx: bool) -> Vec<i32> {
+fn audio_features(request: &proto::AddTrackRequest, properties: TrackFeatures) -> Vec<i32> {
     let mut features = request.audio_features.clone();
-    let wanted =
-        [(stereo, proto::AudioTrackFeature::TfStereo), (no_dtx, proto::AudioTrackFeature::TfNoDtx)];
-    for (present, feature) in wanted {
+    let wanted = [
+        (properties.stereo == Stereo::Stereo, proto::AudioTrackFeature::TfStereo),
+        (properties.dtx == Dtx::Off, proto::AudioTrackFeature::TfNoDtx),
+    ];
+    for (is_present, feature) in wanted {
         let feature = i32::from(feature);
-        if present && !features.contains(&feature) {
+        if is_present && !features.contains(&feature) {
             features.push(feature);
         }
     }
