@@ -124,7 +124,7 @@ pub(crate) fn ticks_per_second(clock: Frequency) -> u32 {
     clock.get()
 }
 
-/// The AV1 dependency descriptor (AOMedia RTP payload specification, appendix A), passed through unread.
+/// The AV1 dependency descriptor (`AOMedia` RTP payload specification, appendix A), passed through unread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DependencyDescriptor(Box<[u8]>);
 

@@ -55,7 +55,6 @@ enum State {
 
 impl KeyframeRequests {
     /// Takes the publisher's round trip time, which stretches the waits.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the room does not ask yet"))]
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.rtt = rtt.min(RTT_MAX);
     }
@@ -130,44 +129,6 @@ impl KeyframeRequests {
     fn wait(&self, tries: u32) -> Duration {
         let doubled = 1 << tries.saturating_sub(1).min(5);
         ((self.rtt + ANSWER_TIME).max(WAIT_MIN) * doubled).min(WAIT_MAX)
-    }
-}
-
-/// Caps the keyframe requests of a whole room or publisher.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyframeBudget {
-    per_second: u32,
-    /// When the budget will be whole again.
-    whole_at: Option<Instant>,
-    refused_total: u64,
-}
-
-#[cfg_attr(not(test), expect(dead_code, reason = "the room does not ask yet"))]
-impl KeyframeBudget {
-    /// Allows `per_second` requests a second, as many at once after a quiet second.
-    pub(crate) const fn new(per_second: u32) -> Self {
-        Self { per_second, whole_at: None, refused_total: 0 }
-    }
-
-    /// Takes one request. `false`: over the cap. The request is not sent; since it was not answered
-    /// [`KeyframeRequests::poll`] will ask again.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        let Some(each) = Duration::from_secs(1).checked_div(self.per_second) else {
-            self.refused_total += 1;
-            return false;
-        };
-        let whole_at = self.whole_at.map_or(now, |at| at.max(now));
-        if whole_at.saturating_duration_since(now) + each > Duration::from_secs(1) {
-            self.refused_total += 1;
-            return false;
-        }
-        self.whole_at = Some(whole_at + each);
-        true
-    }
-
-    /// Requests not sent because of the cap.
-    pub(crate) const fn refused_total(&self) -> u64 {
-        self.refused_total
     }
 }
 

@@ -27,6 +27,7 @@ mod room;
 pub mod route;
 mod sdp;
 mod speaker;
+mod starvation;
 pub mod stats;
 mod subscription;
 #[cfg(test)]

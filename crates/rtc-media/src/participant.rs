@@ -13,6 +13,7 @@ use crate::{
     info::{ParticipantInfo, ParticipantState, TrackInfo},
     peer::{InboundSection, PeerKey},
     publication::CaptureClock,
+    starvation::Starvation,
 };
 
 /// A track announced whose media section has not been seen.
@@ -28,6 +29,7 @@ pub(crate) enum Attachment {
     Lost { session: SessionNumber, since: Instant },
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of one stay")]
 pub(crate) struct Participant {
     pub(crate) info: Arc<ParticipantInfo>,
     pub(crate) attachment: Attachment,
@@ -57,16 +59,15 @@ pub(crate) struct Participant {
     pub(crate) restart_ice: bool,
     /// Whether media ever connected.
     pub(crate) was_active: bool,
-    pub(crate) joined_at: Instant,
     pub(crate) messages: ByteBudget,
     pub(crate) bandwidth_cap: Option<Bitrate>,
     pub(crate) capture_clock: CaptureClock,
+    pub(crate) starvation: Starvation,
     pub(crate) simulated_speech_until: Option<Instant>,
 }
 
 impl Participant {
     pub(crate) fn new(
-        now: Instant,
         id: ParticipantId,
         join: &Join,
         publisher: PeerKey,
@@ -105,10 +106,10 @@ impl Participant {
             offer_requested: None,
             restart_ice: false,
             was_active: false,
-            joined_at: now,
             messages: ByteBudget::default(),
             bandwidth_cap: None,
             capture_clock: CaptureClock::default(),
+            starvation: Starvation::default(),
             simulated_speech_until: None,
         }
     }
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_byte_budget_holds_one_second_and_refills() {
-        let start = Instant::now();
+        let start = crate::testing::start();
         let mut budget = ByteBudget::default();
         assert!(budget.take(start, 1_000, 1_000));
         assert!(!budget.take(start, 1, 1_000));

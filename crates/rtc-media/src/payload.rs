@@ -55,6 +55,7 @@ impl FramePart {
         matches!(self, Self::Start | Self::Whole)
     }
 
+    #[expect(clippy::fn_params_excessive_bools, reason = "the two flags of the payload header")]
     const fn of(starts: bool, ends: bool) -> Self {
         match (starts, ends) {
             (true, true) => Self::Whole,

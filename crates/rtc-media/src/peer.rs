@@ -456,8 +456,20 @@ impl Peer {
         inbound
     }
 
+    /// The SSRC we send a section's media on, once it is negotiated. Sets how much is kept for retransmission.
+    fn outbound_ssrc(&mut self, mid: Mid) -> Option<Ssrc> {
+        let known = self.slots.iter().find(|slot| slot.mid == mid).and_then(|slot| slot.ssrc);
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_tx_by_mid(mid, None)?;
+        let ssrc = stream.ssrc();
+        if known != Some(ssrc) {
+            stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, Some(RESEND_SHARE_MAX));
+        }
+        Some(ssrc)
+    }
+
     fn offer_slot(&mut self, mid: Mid, kind: TrackKind) {
-        let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|stream| stream.ssrc());
+        let ssrc = self.outbound_ssrc(mid);
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.mid == mid) {
             slot.ssrc = ssrc;
             if slot.state == SlotState::Stopped {
@@ -708,7 +720,7 @@ impl Peer {
             let Some(mid) = self.slots.get(index).map(|slot| slot.mid) else {
                 continue;
             };
-            let ssrc = self.rtc.direct_api().stream_tx_by_mid(mid, None).map(|s| s.ssrc());
+            let ssrc = self.outbound_ssrc(mid);
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.ssrc = ssrc;
             }
@@ -717,7 +729,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Ends the association: tells the other side (DTLS close_notify) with the next flush.
+    /// Ends the association: tells the other side (DTLS `close_notify`) with the next flush.
     pub(crate) fn close(&mut self) {
         if self.rtc.close().is_err() {
             self.rtc.disconnect();
@@ -725,6 +737,13 @@ impl Peer {
         self.is_dirty = true;
     }
 }
+
+/// Packets kept per outbound stream to be sent again, and for how long: what comes later than a second is not shown
+/// any more, and each kept packet costs memory for every subscriber.
+const RESEND_PACKETS: usize = 512;
+const RESEND_AGE: std::time::Duration = std::time::Duration::from_secs(1);
+/// Retransmissions stop above this share of what is sent: a path that loses half is made worse by them.
+const RESEND_SHARE_MAX: f32 = 0.4;
 
 /// Most calls of one engine for one moment: more packets than a keyframe of 128 kB has. The rest follows after
 /// [`CALL_INTERVAL_MIN`].

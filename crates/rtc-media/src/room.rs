@@ -585,7 +585,7 @@ fn check_candidate(candidate: &str) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Random bits from a 256-bit seed: SHA-free, cryptographic (ChaCha20, RFC 8439), because ICE passwords derive
+/// Random bits from a 256-bit seed: cryptographic (`ChaCha20`, RFC 8439), because ICE passwords derive
 /// from it.
 struct SeededBits {
     generator: rand_chacha::ChaCha20Rng,

@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_old_encoding_is_forwarded_until_the_new_one_starts() {
-        let now = Instant::now();
+        let now = crate::testing::start();
         let mut switching = subscription(Forwarding::Live { spatial: 0 });
         assert_eq!(switching.aim(now, Some(2), true), Some(2));
         assert_eq!(switching.judge(0, &PacketInfo::default()), Verdict::Forward);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn aiming_back_at_the_live_encoding_needs_no_keyframe() {
-        let now = Instant::now();
+        let now = crate::testing::start();
         let mut switching =
             subscription(Forwarding::Switching { spatial: 0, target: 2, since: now });
         assert_eq!(switching.aim(now + Duration::from_millis(1), Some(0), true), None);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_dead_encoding_is_not_waited_beside() {
-        let now = Instant::now();
+        let now = crate::testing::start();
         let mut live = subscription(Forwarding::Live { spatial: 2 });
         assert_eq!(live.aim(now, Some(0), false), Some(0));
         assert_eq!(live.forwarding, Forwarding::Awaiting { target: 0 });

@@ -108,16 +108,3 @@ fn many_eager_subscribers_cause_at_most_two_requests_a_second() {
     }
     assert!(sent.len() > 55 && sent.is_sorted_by(|a, b| b - a >= 500), "{sent:?}");
 }
-
-#[test]
-fn a_budget_caps_bursts_and_the_long_run() {
-    let begin = start();
-    let mut budget = KeyframeBudget::new(10);
-    let taken = |budget: &mut KeyframeBudget, now| (0..50).filter(|_| budget.take(now)).count();
-    assert_eq!(taken(&mut budget, begin), 10);
-    assert_eq!(taken(&mut budget, begin + ms(100)), 1);
-    assert_eq!(taken(&mut budget, begin + ms(199)), 0);
-    assert_eq!(taken(&mut budget, begin + ms(5_000)), 10);
-    assert_eq!(budget.refused_total(), 40 + 49 + 50 + 40);
-    assert!(!KeyframeBudget::new(0).take(begin));
-}

@@ -1,4 +1,4 @@
-//! AV1 aggregation header and OBU headers (RTP Payload Format for AV1, AOMedia, v1.0, §4.4).
+//! AV1 aggregation header and OBU headers (RTP Payload Format for AV1, `AOMedia`, v1.0, §4.4).
 //!
 //! Claims no layers: only the packet an OBU starts in tells them, so by them a frame would be left out in
 //! part. Whoever wants to leave out AV1 layers needs the dependency descriptor.

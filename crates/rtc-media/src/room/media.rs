@@ -16,7 +16,7 @@ use str0m::{
 use super::Room;
 use crate::{
     allocate::{self, Content, Current, Demand, VideoDemand},
-    dynacast::Need,
+    dynacast::{Need, SubscribedQualities},
     engine,
     event::Signal,
     layer::{
@@ -78,9 +78,25 @@ impl Room {
                 self.note_peer_state(now, key);
             }
             str0m::Event::PeerStats(stats) => self.presence.take_peer_stats(key, &stats),
-            str0m::Event::MediaIngressStats(stats) => self.presence.take_inbound_stats(key, &stats),
+            str0m::Event::MediaIngressStats(stats) => {
+                self.presence.take_inbound_stats(key, &stats);
+                self.note_rtt(key, &stats);
+            }
             // Further kinds of the engine's own event type concern frame mode, which is not used.
             _ => {}
+        }
+    }
+
+    fn note_rtt(&mut self, key: PeerKey, stats: &str0m::stats::MediaIngressStats) {
+        let Some(rtt) = stats.rtt else {
+            return;
+        };
+        for publication in self.publications.values_mut().filter(|p| p.peer == key) {
+            for codec in publication.codecs.iter_mut().filter(|c| c.mid == Some(stats.mid)) {
+                for encoding in &mut codec.encodings {
+                    encoding.keyframes.set_rtt(rtt);
+                }
+            }
         }
     }
 
@@ -417,25 +433,14 @@ impl Room {
             .is_some_and(|at| now.saturating_duration_since(at) >= ESTIMATE_TRUSTED_AFTER);
         let entries = self.demands(now, id, adaptive);
         let demands: Vec<Demand<'_>> = entries.iter().map(|entry| entry.demand()).collect();
-        let mut budget = estimate.unwrap_or(UNLIMITED);
-        if !is_measured {
-            // A start value is no evidence: the least of every track flows until feedback has come.
-            budget = budget.max(entries.iter().map(Entry::least).sum());
-        }
-        eprintln!(
-            "DBG budget {budget} {:?} {:?}",
-            now - self.started,
-            entries
-                .iter()
-                .map(|e| match e {
-                    Entry::Video { seen, current, wanted, .. } => format!(
-                        "{wanted:?} {:?} {current:?}",
-                        seen.iter().map(|s| s.bitrate.bps() / 1000).collect::<Vec<_>>()
-                    ),
-                    _ => String::new(),
-                })
-                .collect::<Vec<_>>()
-        );
+        let least: Bitrate = entries.iter().map(Entry::least).sum();
+        let estimate = estimate.unwrap_or(UNLIMITED);
+        let budget = match self.participants.get_mut(&id) {
+            // A start value is no evidence: the least of everything flows until feedback has come.
+            Some(_) if !is_measured => estimate.max(least),
+            Some(participant) => participant.starvation.budget(now, estimate, least),
+            None => return,
+        };
         let grants = allocate::allocate(now, budget.min(cap), &demands);
         let desired = allocate::desired(&demands)
             .max(entries.iter().map(Entry::announced).sum())
@@ -613,7 +618,7 @@ impl Room {
 
     /// Tells a publisher again what is watched, after a resume.
     pub(super) fn repeat_subscribed_quality(&mut self, _now: Instant, owner: ParticipantId) {
-        let told: Vec<(TrackId, Vec<(Codec, Vec<(Quality, bool)>)>)> = self
+        let told: Vec<(TrackId, SubscribedQualities)> = self
             .publications
             .iter()
             .filter(|(_, p)| p.owner == owner && p.kind() == TrackKind::Video)

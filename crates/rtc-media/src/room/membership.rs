@@ -51,7 +51,7 @@ impl Room {
             Topology::Single => publisher,
             Topology::Dual => self.add_peer(now, id, PeerRole::Subscriber, true),
         };
-        let participant = Participant::new(now, id, &join, publisher, subscriber);
+        let participant = Participant::new(id, &join, publisher, subscriber);
         let info = Arc::clone(&participant.info);
         let arrival = self.arrivals.last_key_value().map_or(0, |(last, _)| last + 1);
         self.arrivals.insert(arrival, id);

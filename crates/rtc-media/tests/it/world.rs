@@ -80,7 +80,6 @@ const DELAY: Duration = Duration::from_millis(10);
 
 /// A section a client sends on.
 pub(crate) struct Source {
-    pub(crate) cid: String,
     pub(crate) kind: TrackKind,
     pub(crate) mid: Mid,
     pub(crate) rids: Vec<Rid>,
@@ -156,7 +155,7 @@ impl Engine {
 
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let mut dice = Dice::new(seed);
         let now = Instant::now();
         let server: SocketAddr = "192.0.2.1:7882".parse().unwrap();
@@ -507,7 +506,6 @@ impl Client {
                         simulcast,
                     );
                     self.sources.push(Source {
-                        cid,
                         kind,
                         mid,
                         rids,
