@@ -1,5 +1,6 @@
 // People who use the page: a browser, a window each, and what they see and hear.
 
+import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { chromium } from "playwright-core";
@@ -179,8 +180,15 @@ export async function ended(page, { deadline = 10_000 } = {}) {
   };
 }
 
-/** Keeps a picture of the page for those who look, when `SPARKRTC_SHOTS` names a directory. */
+/**
+ * A state worth looking at: nothing may stand out of its window, and when `SPARKRTC_SHOTS` names a directory,
+ * a picture is kept there.
+ */
 export async function shot(page, name) {
+  const beyond = await page.evaluate(
+    () => document.documentElement.scrollWidth - window.innerWidth,
+  );
+  assert.ok(beyond <= 0, `${name} is ${beyond} px wider than its window`);
   if (!SHOTS) return;
   await mkdir(SHOTS, { recursive: true });
   await page.screenshot({ path: joinPath(SHOTS, `${name}.png`) });
