@@ -265,16 +265,16 @@ impl ThreadHandle {
         }
     }
 
-    /// Hands a command over if there is room in the queue at once.
-    pub(crate) fn try_send(&self, command: ThreadCommand) -> Result<(), ThreadCommand> {
+    /// Hands a command over if there is room in the queue at once, else gives it back.
+    pub(crate) fn try_send(&self, command: ThreadCommand) -> Option<ThreadCommand> {
         match self.commands.try_send(command) {
             Ok(()) => {
                 self.wake();
-                Ok(())
+                None
             }
-            Err(mpsc::error::TrySendError::Full(command)) => Err(command),
+            Err(mpsc::error::TrySendError::Full(command)) => Some(command),
             // Nothing is left that the command could matter to.
-            Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => None,
         }
     }
 

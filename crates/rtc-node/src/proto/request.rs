@@ -41,13 +41,7 @@ pub(crate) fn publish(request: &proto::AddTrackRequest) -> Option<Publish> {
         layers: info::layers_from(&request.layers),
         codecs: request.simulcast_codecs.iter().filter_map(publish_codec).collect(),
         features,
-        audio_features: audio_features(
-            request,
-            [
-                (stereo, proto::AudioTrackFeature::TfStereo),
-                (no_dtx, proto::AudioTrackFeature::TfNoDtx),
-            ],
-        ),
+        audio_features: audio_features(request, features),
         encryption: request.encryption,
         backup_codec_policy: request.backup_codec_policy,
     })

@@ -90,7 +90,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         let (room, participant, session) = (self.room, self.participant, self.session);
         let lost = ThreadCommand::SessionLost { room, participant, session };
-        if let Err(lost) = self.thread.try_send(lost)
+        if let Some(lost) = self.thread.try_send(lost)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let thread = self.thread.clone();
@@ -201,7 +201,7 @@ impl Session {
                 let leave = signal::leave(LeaveReason::StateMismatch, RejoinAdvice::Reconnect);
                 // A client that is gone needs no farewell.
                 let _ = wire.send(Message::Leave(leave)).await.ok();
-                wire.close().await;
+                wire.close_after_leave().await;
             }
             Opening::Attached(attached) => {
                 self.cx.metrics.sessions.inc();
@@ -248,7 +248,11 @@ impl Attached {
         }
         // The room hears of the end before the client does, who may be back at once.
         drop(serving);
-        wire.close().await;
+        if farewell.is_some() || ending == Ending::Told {
+            wire.close_after_leave().await;
+        } else {
+            wire.close().await;
+        }
     }
 }
 

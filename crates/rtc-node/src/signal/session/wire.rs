@@ -81,16 +81,30 @@ impl Wire {
         self.write(Frame::Ping(Vec::new().into())).await
     }
 
+    /// Ends the connection of a client that was told to leave. It is to close first: to native clients a
+    /// connection that breaks after the leave request is a second failure, which makes a resume a full rejoin.
+    pub(super) async fn close_after_leave(mut self) {
+        if timeout(CLOSE_WITHIN, self.closed()).await.is_err() {
+            self.close().await;
+        }
+    }
+
     /// Ends the connection properly, if the client still listens.
     pub(super) async fn close(mut self) {
-        if self.write(Frame::Close(None)).await.is_err() {
-            return;
+        if self.write(Frame::Close(None)).await.is_ok() {
+            // A client that does not close is cut off.
+            let _ = timeout(CLOSE_WITHIN, self.closed()).await.ok();
         }
-        // Frames under way are read and dropped, so that the client's end is not a reset that would make it
-        // lose our last message.
-        let closed = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-        // A client that does not close is cut off.
-        let _ = timeout(CLOSE_WITHIN, closed).await.ok();
+    }
+
+    /// Waits until the client has closed. Frames under way are read and dropped, so that the end is not a reset
+    /// that would make the client lose our last message.
+    async fn closed(&mut self) {
+        while let Some(Ok(frame)) = self.socket.recv().await {
+            if matches!(frame, Frame::Close(_)) {
+                return;
+            }
+        }
     }
 
     async fn write(&mut self, frame: Frame) -> Result<(), Ending> {
