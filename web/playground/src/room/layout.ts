@@ -18,7 +18,7 @@ const ASPECT = 16 / 9;
 /** Pixels between tiles. */
 export const GAP = 8;
 /** Smaller than this a face is not recognised; more people go to another page. */
-const TILE_WIDTH_MIN = 150;
+const TILE_WIDTH_MIN = 140;
 /** More than this on one page costs more decoders than a laptop has. */
 const TILES_MAX = 25;
 
