@@ -20,7 +20,7 @@ struct Package {
     is_there: fn() -> bool,
 }
 
-const PACKAGES: [Package; 9] = [
+const PACKAGES: [Package; 8] = [
     Package {
         name: "chromium",
         what_for: "browser tests",
@@ -41,12 +41,7 @@ const PACKAGES: [Package; 9] = [
         what_for: "tests that cut a network path",
         is_there: || has("nft"),
     },
-    Package {
-        name: "iproute2",
-        what_for: "tests in network namespaces",
-        is_there: || has("ip") && has("tc"),
-    },
-    Package { name: "ffmpeg", what_for: "test material", is_there: || has("ffmpeg") },
+    Package { name: "iproute2", what_for: "tests in network namespaces", is_there: || has("ip") },
     Package {
         name: "postgresql",
         what_for: "the database suite on PostgreSQL",

@@ -2,7 +2,7 @@
 //! end stand the failures, each step's time, and the count.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -105,16 +105,31 @@ fn browsers(report: &mut Report) {
     let build = ["build", "--quiet", "--workspace", "--bins"];
     report.command("binaries", &mut cargo(build));
     let binary = place::target().join("debug/sparkrtc");
+    let e2e = place::web().join("e2e");
     let mut clients = Command::new("node");
-    clients.arg("run.mjs").current_dir(place::web().join("e2e"));
-    let mut playground = npm(["run", "--silent", "e2e:playground"]);
-    for (name, suite) in [("real clients", &mut clients), ("the page", &mut playground)] {
+    clients.arg("run.mjs").current_dir(&e2e);
+    let mut sdks = Command::new("node");
+    sdks.args(["--test", "--test-concurrency=1", "--test-force-exit", "--test-reporter=spec"]);
+    sdks.args(test_files(&e2e.join("server-sdk"))).current_dir(&e2e);
+    let mut page = npm(["run", "--silent", "e2e:playground"]);
+    for (name, suite) in
+        [("server SDKs", &mut sdks), ("the page", &mut page), ("real clients", &mut clients)]
+    {
         suite
             .env("CARGO_TARGET_DIR", place::target())
             .env("SPARKRTC_BIN", &binary)
             .env("SPARKRTC_TEST_PYTHON", place::venv().join("bin/python"));
         report.command(name, suite);
     }
+}
+
+/// The `*.test.mjs` of a directory, by name. (Node 20 expands no patterns.)
+fn test_files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
+    files.sort();
+    files
 }
 
 /// Writes the generated files anew: each is a snapshot that a test compares.
