@@ -29,7 +29,7 @@ impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         if let Some(used) = processor_time() {
             let counter = ConstCounter::new(used.as_secs_f64());
-            let help = "Processor time of all threads, user and system";
+            let help = "Processor time of all threads, user and system.";
             let metric = encoder.encode_descriptor(
                 "process_cpu",
                 help,
@@ -39,21 +39,21 @@ impl Collector for ProcessCollector {
             counter.encode(metric)?;
         }
         let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        let help = "When the process started, in Unix time";
+        let help = "When the process started, in Unix time.";
         gauge(&mut encoder, "process_start_time", help, Some(&Unit::Seconds), started)?;
         if let Some(resident) = status_bytes("VmRSS:") {
-            let help = "Memory of the process that is in RAM";
+            let help = "Memory of the process that is in RAM.";
             gauge(&mut encoder, "process_resident_memory", help, Some(&Unit::Bytes), resident)?;
         }
         if let Some(virtual_size) = status_bytes("VmSize:") {
-            let help = "Address space of the process";
+            let help = "Address space of the process.";
             gauge(&mut encoder, "process_virtual_memory", help, Some(&Unit::Bytes), virtual_size)?;
         }
         if let Some(open) = open_files() {
-            gauge(&mut encoder, "process_open_fds", "Open file descriptors", None, open)?;
+            gauge(&mut encoder, "process_open_fds", "Open file descriptors.", None, open)?;
         }
         if let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            let help = "Most file descriptors the process may open";
+            let help = "Most file descriptors the process may open.";
             let soft = i64::try_from(soft).unwrap_or(i64::MAX);
             gauge(&mut encoder, "process_max_fds", help, None, soft)?;
         }

@@ -5,6 +5,7 @@
 mod command_line;
 mod configuration;
 mod connections;
+mod documents;
 mod https;
 mod lifecycle;
 mod pages;
