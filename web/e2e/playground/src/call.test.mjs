@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
+import { TrackSource } from "@livekit/protocol";
 import { Server } from "../../lib/server.mjs";
 import { freshRoom, mint } from "../../lib/tokens.mjs";
 import { until } from "../../lib/wait.mjs";
@@ -42,6 +43,11 @@ after(async () => {
   await server?.stop();
 });
 
+/** The link that the server printed at its start. */
+function printedLink() {
+  return until("the link", () => /\bhttp\S+\/play#demo=\S+/.exec(server.log)?.[0]);
+}
+
 /** Two windows in one room, each with a token of its own. */
 async function twoPeople(query = "test=1") {
   const room = freshRoom("page");
@@ -56,7 +62,7 @@ async function twoPeople(query = "test=1") {
 }
 
 test("the printed link, opened in two windows, joins two people who see and hear each other", async (t) => {
-  const link = await until("the link", () => /\bhttp\S+\/play#demo=\S+/.exec(server.log)?.[0]);
+  const link = await printedLink();
   const ann = await openWindow(browser);
   // A second window of the same browser shares its storage, as a newcomer's would.
   const ben = watched(await ann.context().newPage());
@@ -103,6 +109,73 @@ test("what is loaded before the device check is small and allowed by a strict po
     bytes += gzipSync(Buffer.from(await asset.arrayBuffer())).length;
   }
   assert.ok(bytes > 10_000 && bytes <= FIRST_LOAD_BYTES_MAX, `${bytes} bytes`);
+});
+
+test("a copied invitation brings somebody else into the same room", async () => {
+  const link = await printedLink();
+  const ann = await openWindow(browser);
+  await enter(ann, link.replace(/room=\w+/, `room=${freshRoom("invite")}`), { name: "Ann" });
+  await ann.getByText("You are the only one here.").waitFor();
+  await ann.getByRole("button", { name: "Invite" }).click();
+  await shot(ann, "invite-wide-light");
+  await ann.getByRole("button", { name: "Copy link" }).click();
+  await ann.getByText("Copied.").waitFor();
+  const copied = await ann.evaluate(() => navigator.clipboard.readText());
+  await ann.getByRole("button", { name: "Close" }).click();
+  const ben = await openWindow(browser);
+  await enter(ben, withQuery(copied), { name: "Ben" });
+  await meets(ben, "Ann");
+  await ann.getByText("2 people").waitFor();
+  await ann.context().close();
+  await ben.context().close();
+});
+
+test("who speaks is marked, and who may no longer send loses the buttons", async () => {
+  const room = freshRoom("page");
+  const [ann, ben] = [await openWindow(browser), await openWindow(browser)];
+  await enter(ann, tokenLink(server, await mint(room, "ann", { name: "Ann" })));
+  await enter(ben, tokenLink(server, await mint(room, "ben", { name: "Ben" })));
+  await meets(ben, "Ann");
+  // A steady tone instead of the fake microphone's short beeps.
+  await ann.evaluate(async () => {
+    const context = new AudioContext();
+    const tone = context.createOscillator();
+    const output = context.createMediaStreamDestination();
+    tone.connect(output);
+    tone.start();
+    const { localParticipant } = window.__sparkrtc.room;
+    const { track } = localParticipant.getTrackPublication("microphone");
+    await track.replaceTrack(output.stream.getAudioTracks()[0], true);
+  });
+  await ben.locator(".tile-speaking[data-identity=ann]").waitFor();
+  await shot(ben, "speaking-wide-light");
+
+  await server.rooms().updateParticipant(room, "ann", undefined, {
+    canPublish: true,
+    canSubscribe: true,
+    canPublishData: true,
+    canPublishSources: [TrackSource.MICROPHONE],
+  });
+  await ann.getByRole("button", { name: "Share screen" }).waitFor({ state: "detached" });
+  await ann.getByRole("button", { name: "Mute microphone" }).waitFor();
+  await ann.context().close();
+  await ben.context().close();
+});
+
+test("language and theme are switched at once and remembered", async () => {
+  const page = await openWindow(browser, { colorScheme: "light" });
+  const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.goto(`${server.http}/play`);
+  await page.getByRole("heading", { name: "Join a room" }).waitFor();
+  const light = await ground();
+  await page.getByRole("button", { name: "中文" }).click();
+  await page.getByRole("heading", { name: "加入房间" }).waitFor();
+  await page.getByRole("button", { name: "外观：跟随系统。切换为浅色" }).click();
+  await page.getByRole("button", { name: "外观：浅色。切换为深色" }).click();
+  await page.reload();
+  await page.getByRole("heading", { name: "加入房间" }).waitFor();
+  assert.notEqual(await ground(), light);
+  await page.context().close();
 });
 
 test("a shared tab appears large in the other window, with its sound", async () => {

@@ -1,5 +1,6 @@
 import { useLocalParticipant } from "@livekit/components-react";
 import { Icon, type IconName } from "@sparkrtc/ui/components/Icon";
+import type { Sources } from "../invitation.ts";
 import { useWords } from "../useWords.ts";
 import type { Session } from "./session.ts";
 
@@ -7,6 +8,7 @@ export type Panel = "chat" | "people";
 
 interface ControlsProps {
   session: Session;
+  sources: Sources;
   panel: Panel | undefined;
   unread: number;
   onPanel: (panel: Panel) => void;
@@ -14,12 +16,11 @@ interface ControlsProps {
 }
 
 /** The row of buttons below the call. */
-export function Controls({ session, panel, unread, onPanel, onSettings }: ControlsProps) {
+export function Controls({ session, sources, panel, unread, onPanel, onSettings }: ControlsProps) {
   const words = useWords();
   const { isMicrophoneEnabled, isCameraEnabled, isScreenShareEnabled } = useLocalParticipant({
     room: session.room,
   });
-  const { sources } = session.ticket;
   const canShare = sources.screen && navigator.mediaDevices?.getDisplayMedia !== undefined;
   return (
     <section className="controls" aria-label={words.say("controls")}>

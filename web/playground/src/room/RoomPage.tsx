@@ -4,6 +4,7 @@ import {
   RoomContext,
   useAudioPlayback,
   useChat,
+  useLocalParticipantPermissions,
   useParticipants,
 } from "@livekit/components-react";
 import { Button, IconButton } from "@sparkrtc/ui/components/Button";
@@ -17,6 +18,7 @@ import { Controls, type Panel } from "./Controls.tsx";
 import { InviteDialog } from "./InviteDialog.tsx";
 import { NewsFeed } from "./NewsFeed.tsx";
 import { People } from "./People.tsx";
+import { sourcesNow } from "./permissions.ts";
 import { SettingsDialog } from "./SettingsDialog.tsx";
 import { Stage } from "./Stage.tsx";
 import type { Session } from "./session.ts";
@@ -70,6 +72,7 @@ function Call({ session, inviteLink, isReconnecting }: CallProps) {
   const words = useWords();
   const participants = useParticipants();
   const { chatMessages, send } = useChat();
+  const sources = sourcesNow(useLocalParticipantPermissions(), session.ticket.sources);
   const [panel, setPanel] = useState<Panel>();
   const [dialog, setDialog] = useState<"invite" | "settings">();
   const [readCount, setReadCount] = useState(0);
@@ -120,7 +123,7 @@ function Call({ session, inviteLink, isReconnecting }: CallProps) {
               />
             </div>
             {panel === "chat" ? (
-              <Chat messages={chatMessages} canWrite={session.ticket.sources.chat} onSend={send} />
+              <Chat messages={chatMessages} canWrite={sources.chat} onSend={send} />
             ) : (
               <People participants={participants} />
             )}
@@ -130,6 +133,7 @@ function Call({ session, inviteLink, isReconnecting }: CallProps) {
       <footer className="call-foot">
         <Controls
           session={session}
+          sources={sources}
           panel={panel}
           unread={unread}
           onPanel={(wanted) => setPanel(panel === wanted ? undefined : wanted)}
