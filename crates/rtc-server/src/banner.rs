@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use crate::{config::Config, data_dir::Ports, tls::interface_addresses};
@@ -13,12 +13,38 @@ pub(crate) fn public_url(config: &Config, http: SocketAddr) -> String {
     if let Some(url) = &config.http.public_url {
         return url.trim_end_matches('/').to_owned();
     }
-    let scheme = if config.has_tls() { "https" } else { "http" };
-    // Only by this name browsers give the camera without TLS.
-    if http.ip().is_loopback() || http.ip().is_unspecified() {
-        return format!("{scheme}://localhost:{}", http.port());
+    // Without TLS a link is of use on this machine only: elsewhere there is no camera.
+    match others_url(config, http) {
+        Some(url) if config.has_tls() => url,
+        _ => own_url(config, http),
     }
-    format!("{scheme}://{http}")
+}
+
+/// The URL for this machine. Only by the name `localhost` browsers give the camera without TLS.
+fn own_url(config: &Config, http: SocketAddr) -> String {
+    let scheme = scheme(config);
+    let by_name = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].contains(&http.ip());
+    if by_name || http.ip().is_unspecified() {
+        format!("{scheme}://localhost:{}", http.port())
+    } else {
+        format!("{scheme}://{http}")
+    }
+}
+
+/// The URL for other machines, if they can reach this one: IPv4 first, as people read it better.
+fn others_url(config: &Config, http: SocketAddr) -> Option<String> {
+    let address = if http.ip().is_unspecified() {
+        let reachable = interface_addresses().into_iter().filter(|address| !address.is_loopback());
+        reachable.min_by_key(IpAddr::is_ipv6)?
+    } else {
+        http.ip()
+    };
+    let address = SocketAddr::new(address, http.port());
+    (!address.ip().is_loopback()).then(|| format!("{}://{address}", scheme(config)))
+}
+
+fn scheme(config: &Config) -> &'static str {
+    if config.has_tls() { "https" } else { "http" }
 }
 
 /// Says where to go, on standard output, and what to think about, in the log.
@@ -32,29 +58,29 @@ pub(crate) fn print(config: &Config, ports: &Ports, join: Option<&str>) {
 }
 
 fn text(config: &Config, ports: &Ports, join: Option<&str>) -> String {
-    let base = public_url(config, ports.http);
+    let own = own_url(config, ports.http);
+    let others = match &config.http.public_url {
+        Some(url) => Some(url.trim_end_matches('/').to_owned()),
+        None => others_url(config, ports.http),
+    };
+    let main = others.as_ref().unwrap_or(&own);
     let mut lines = vec![
         format!("SparkRTC {} is running.", env!("CARGO_PKG_VERSION")),
-        format!("  Pages    {base}/"),
+        format!("  Pages    {main}/"),
         format!(
             "  Clients  {}  (LiveKit SDKs; keys: sparkrtc app list)",
-            base.replacen("http", "ws", 1)
+            main.replacen("http", "ws", 1)
         ),
     ];
-    if ports.http.ip().is_unspecified() {
-        let scheme = if config.has_tls() { "https" } else { "http" };
-        for address in interface_addresses().iter().filter(|address| !address.is_loopback()) {
-            let address = SocketAddr::new(*address, ports.http.port());
-            lines.push(format!("           {scheme}://{address}/"));
-        }
-    }
     lines.push(format!("  Runs on  {}", topology(config, ports)));
     if config.apps.dev_pair {
         lines.push("  Dev key  devkey / secret (everybody knows it)".to_owned());
     }
     if let Some(fragment) = join {
-        lines.push("\n  Open this in two windows, or send it to a friend:".to_owned());
-        lines.push(format!("  {base}/play{fragment}"));
+        lines.push(format!("\n  Open this in two windows:\n  {own}/play{fragment}"));
+        if let Some(others) = others.filter(|others| *others != own) {
+            lines.push(format!("  On other machines:\n  {others}/play{fragment}"));
+        }
     }
     lines.join("\n") + "\n\n"
 }

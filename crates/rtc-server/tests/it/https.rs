@@ -31,6 +31,26 @@ async fn the_self_made_certificate_names_this_machine_and_is_kept() {
 }
 
 #[tokio::test]
+async fn on_every_address_the_link_for_others_names_one_they_can_reach() {
+    let args = ["--tls", "self", "--http", "0.0.0.0:0", "--media", "0.0.0.0:0"];
+    let server = Server::start_with(Directory::new(), &args, &[]).await;
+    let said = server.directory.read("stdout");
+    let links: Vec<&str> = said.lines().filter(|line| line.contains("/play#demo=")).collect();
+    assert!(links[0].contains("https://localhost:"), "{said}");
+    // A machine without a network has no address for others.
+    if let Some(others) = links.get(1) {
+        let url = others.trim().split("/play").next().unwrap();
+        let url = format!("{url}/healthz");
+        assert_eq!(client(&server).get(url).send().await.unwrap().status().as_u16(), 200);
+        let args = ["app", "token", "demo", "--room", "r", "--user", "u", "--json"];
+        let token = json(&sparkrtc(&server.directory, &args));
+        let join_url = token["join_url"].as_str().unwrap();
+        assert_eq!(join_url.split("/play").next(), others.trim().split("/play").next());
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_command_trusts_the_certificate_it_is_told() {
     let server = Server::start_with(Directory::new(), &["--tls", "self"], &[]).await;
     let elsewhere = Directory::new();
