@@ -21,6 +21,7 @@
       this.sources = new Map();
       this.elements = new Map();
       this.gapsOf = new Map();
+      this.listeners = new Map();
     }
 
     report(event, fields = {}) {
@@ -348,6 +349,34 @@
       };
     }
 
+    // Loudness of the left ear and pitch of both, now.
+    async hear({ sid }) {
+      if (!this.listeners.has(sid)) {
+        const context = new AudioContext({ sampleRate: 48000 });
+        await context.resume();
+        const track = this.remotePublication(sid).track.mediaStreamTrack;
+        const source = new MediaStreamAudioSourceNode(context, {
+          mediaStream: new MediaStream([track]),
+        });
+        const splitter = new ChannelSplitterNode(context, { numberOfOutputs: 2 });
+        const ears = [0, 1].map((channel) => {
+          const ear = new AnalyserNode(context, { fftSize: 8192, smoothingTimeConstant: 0 });
+          splitter.connect(ear, channel);
+          return ear;
+        });
+        source.connect(splitter);
+        this.listeners.set(sid, ears);
+      }
+      const [left, right] = this.listeners.get(sid);
+      const wave = new Float32Array(left.fftSize);
+      left.getFloatTimeDomainData(wave);
+      return {
+        rms: Math.sqrt(wave.reduce((sum, sample) => sum + sample * sample, 0) / wave.length),
+        frequency: pitch(left),
+        frequencyRight: pitch(right),
+      };
+    }
+
     // Measures the pauses between pictures put on screen, from here on.
     async forget_gaps({ sid }) {
       const element = this.elements.get(sid);
@@ -477,6 +506,12 @@
     }
   }
 
+  function pitch(ear) {
+    const spectrum = new Float32Array(ear.frequencyBinCount);
+    ear.getFloatFrequencyData(spectrum);
+    return (spectrum.indexOf(Math.max(...spectrum)) * ear.context.sampleRate) / ear.fftSize;
+  }
+
   async function flatten(end, type) {
     if (!end) return [];
     const report = await end.getStats();
@@ -490,6 +525,8 @@
 
   window.clients = {
     events,
+    // For looking into a session by hand, from the browser's console.
+    room: (name) => clients.get(name)?.room,
     async call(name, op, args) {
       if (op === "connect" || !clients.has(name)) clients.set(name, new Client(name));
       return (await clients.get(name)[op](args)) ?? null;

@@ -384,6 +384,10 @@ class Client:
     async def set_quality(self, sid: str, quality: str) -> None:
         self.remote_publication(sid).set_video_quality(QUALITIES[quality])
 
+    async def hear(self, sid: str) -> dict[str, Any] | None:
+        """Loudness of the left ear and pitch of both, over the last half second."""
+        return self.sinks[sid].view() if sid in self.sinks else None
+
     async def forget_gaps(self, sid: str) -> None:
         self.sinks[sid].forget_gaps()
 
