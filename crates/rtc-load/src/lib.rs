@@ -2,7 +2,7 @@
 //!
 //! Every client has its own UDP socket, ICE, DTLS and SRTP (str0m) and its own signalling
 //! connection (`/rtc/v1`: the client always offers). [`client::Client`] is sans-IO; [`worker`]
-//! gives it sockets and time, [`signal`] the WebSocket; [`run`] plays one load and [`bench`] the
+//! gives it sockets and time, [`signal`] the WebSocket; [`run`] plays one load and [`mod@bench`] the
 //! whole published matrix. Nothing here knows the server's internals: it sees what any client sees,
 //! plus the operating system's accounting of the server's process.
 

@@ -146,18 +146,15 @@ struct Loop {
     progress: Arc<Progress>,
     timer: TimerFd,
     timer_at: Option<Instant>,
-    slots: Vec<Slot>,
+    seats: Vec<Seat>,
     by_id: HashMap<ClientId, usize>,
-    /// Beside the slots and dense, because all are looked through every [`TIMER_SCAN`].
+    /// When each seat's client wants its timers looked at, and when it sends next: beside the seats
+    /// and dense, because all are looked through many times a second.
     timeouts: Vec<Instant>,
+    sends: Vec<Option<Instant>>,
     next_scan: Instant,
     receiver: Receiver,
     outbox: Outbox,
-}
-
-struct Slot {
-    seat: Seat,
-    next_send: Option<Instant>,
 }
 
 impl Loop {
@@ -176,9 +173,10 @@ impl Loop {
             progress,
             timer,
             timer_at: None,
-            slots: Vec::new(),
+            seats: Vec::new(),
             by_id: HashMap::new(),
             timeouts: Vec::new(),
+            sends: Vec::new(),
             next_scan: Instant::now(),
             receiver: Receiver::default(),
             outbox: Outbox::default(),
@@ -189,7 +187,7 @@ impl Loop {
         let mut events = Events::with_capacity(EVENTS_MAX);
         loop {
             if !self.handle_commands()? {
-                return Ok(self.slots.into_iter().map(|slot| slot.seat.client).collect());
+                return Ok(self.seats.into_iter().map(|seat| seat.client).collect());
             }
             let now = Instant::now();
             self.send_due(now);
@@ -200,8 +198,11 @@ impl Loop {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error).context("waiting for sockets"),
             }
-            for event in &events {
-                if let Some(index) = slot_of(event.token()) {
+            for (number, event) in events.iter().enumerate() {
+                if number % SOCKETS_BETWEEN_SENDS == SOCKETS_BETWEEN_SENDS - 1 {
+                    self.send_due(Instant::now());
+                }
+                if let Some(index) = seat_of(event.token()) {
                     self.receive(index)?;
                 }
             }
@@ -228,27 +229,28 @@ impl Loop {
     }
 
     fn add(&mut self, id: ClientId, seat: Seat) -> anyhow::Result<()> {
-        let index = self.slots.len();
+        let index = self.seats.len();
         let fd = seat.socket.as_raw_fd();
-        let token = Token(index + FIRST_SLOT_TOKEN);
+        let token = Token(index + FIRST_SEAT_TOKEN);
         self.poll.registry().register(&mut SourceFd(&fd), token, Interest::READABLE)?;
         self.timeouts.push(seat.client.next_timeout());
-        self.slots.push(Slot { seat, next_send: None });
+        self.sends.push(seat.client.next_send());
+        self.seats.push(seat);
         self.by_id.insert(id, index);
         Ok(())
     }
 
     fn with(&mut self, id: ClientId, work: impl FnOnce(&mut Client, &mut Outbox)) {
         if let Some(index) = self.by_id.get(&id).copied() {
-            work(&mut self.slots[index].seat.client, &mut self.outbox);
+            work(&mut self.seats[index].client, &mut self.outbox);
             self.flush(index);
         }
     }
 
     fn send_due(&mut self, now: Instant) {
-        for index in 0..self.slots.len() {
-            if self.slots[index].next_send.is_some_and(|at| at <= now) {
-                self.slots[index].seat.client.send_due(now, wall_ns(), &mut self.outbox);
+        for index in 0..self.sends.len() {
+            if self.sends[index].is_some_and(|at| at <= now) {
+                self.seats[index].client.send_due(now, wall_ns(), &mut self.outbox);
                 self.flush(index);
             }
         }
@@ -261,7 +263,7 @@ impl Loop {
         self.next_scan = now + TIMER_SCAN;
         for index in 0..self.timeouts.len() {
             if self.timeouts[index] <= now {
-                self.slots[index].seat.client.handle_timeout(now, &mut self.outbox);
+                self.seats[index].client.handle_timeout(now, &mut self.outbox);
                 self.flush(index);
             }
         }
@@ -270,9 +272,9 @@ impl Loop {
     /// Sleeps no longer than until the next packet is due or the timers need a look. A timer
     /// descriptor is used because a poller's own timeout has whole milliseconds only.
     fn arm_timer(&mut self, now: Instant) -> anyhow::Result<()> {
-        let sends = self.slots.iter().filter_map(|slot| slot.next_send).min();
-        let scan = (!self.slots.is_empty()).then_some(self.next_scan);
-        let at = sends.into_iter().chain(scan).min();
+        let send = self.sends.iter().flatten().min().copied();
+        let scan = (!self.seats.is_empty()).then_some(self.next_scan);
+        let at = send.into_iter().chain(scan).min();
         if at == self.timer_at {
             return Ok(());
         }
@@ -292,7 +294,7 @@ impl Loop {
     fn receive(&mut self, index: usize) -> anyhow::Result<()> {
         loop {
             let (now, now_ns) = (Instant::now(), wall_ns());
-            let Seat { client, socket, .. } = &mut self.slots[index].seat;
+            let Seat { client, socket, .. } = &mut self.seats[index];
             let outbox = &mut self.outbox;
             let take = |source, datagram: &[u8], received_ns| {
                 // The kernel's arrival time, so that a busy generator does not look like a busy
@@ -310,16 +312,16 @@ impl Loop {
     }
 
     fn flush(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        self.timeouts[index] = slot.seat.client.next_timeout();
-        slot.next_send = slot.seat.client.next_send();
+        let seat = &mut self.seats[index];
+        self.timeouts[index] = seat.client.next_timeout();
+        self.sends[index] = seat.client.next_send();
         for datagram in self.outbox.datagrams.drain(..) {
-            if slot.seat.socket.send_to(&datagram.contents, datagram.destination).is_err() {
+            if seat.socket.send_to(&datagram.contents, datagram.destination).is_err() {
                 self.progress.send_failures.fetch_add(1, Ordering::Relaxed);
             }
         }
         for message in self.outbox.messages.drain(..) {
-            if slot.seat.messages.try_send(message).is_err() {
+            if seat.messages.try_send(message).is_err() {
                 self.progress.fail("a signalling connection is gone or takes no messages".into());
             }
         }
@@ -338,15 +340,17 @@ impl Loop {
     }
 }
 
-fn slot_of(token: Token) -> Option<usize> {
-    token.0.checked_sub(FIRST_SLOT_TOKEN)
+fn seat_of(token: Token) -> Option<usize> {
+    token.0.checked_sub(FIRST_SEAT_TOKEN)
 }
 
 const TOKEN_WAKER: Token = Token(0);
 const TOKEN_TIMER: Token = Token(1);
-const FIRST_SLOT_TOKEN: usize = 2;
+const FIRST_SEAT_TOKEN: usize = 2;
 /// Sockets looked at per wake-up; the rest keeps until the next.
 const EVENTS_MAX: usize = 1_024;
+/// Sockets read before publishers get their turn: a fraction of a millisecond.
+const SOCKETS_BETWEEN_SENDS: usize = 32;
 /// Commands under way to one thread; senders wait beyond.
 const COMMANDS_MAX: usize = 4_096;
 /// How exactly the clients' own timers are kept: a fraction of the 50 ms in which feedback goes
