@@ -69,7 +69,11 @@ function CopyLink({ link }: { link: string }) {
           {outcome === "failed" && words.say("inviteCopyFailed")}
         </p>
       </div>
-      {isLoopback(hostname) && <Notice title={words.say("inviteLoopback", { host })} />}
+      {isLoopback(hostname) && (
+        <Notice title={words.say("inviteLoopback")}>
+          <p>{words.say("inviteLoopbackNext", { host })}</p>
+        </Notice>
+      )}
     </>
   );
 }

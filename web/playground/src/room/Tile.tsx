@@ -63,8 +63,13 @@ export function Tile({ trackRef, isPinned, onPin, onStopSharing, style }: TilePr
             <span className="visually-hidden">{words.say("tileMuted")}</span>
           </span>
         )}
+        {isSpeaking && (
+          <span className="tile-voice">
+            <Icon name="speaker" />
+            <span className="visually-hidden">{words.say("tileSpeaking")}</span>
+          </span>
+        )}
         <span className="tile-name">{caption}</span>
-        {isSpeaking && <span className="visually-hidden">{words.say("tileSpeaking")}</span>}
         {!isShare && <Quality participant={participant} />}
       </div>
       <IconButton

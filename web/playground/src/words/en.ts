@@ -135,8 +135,9 @@ export const en = {
   chatNotAllowed: "This link does not let you write.",
 
   inviteText: "Everybody who opens this link joins under a name of their own.",
-  inviteLoopback:
-    "The link works on this computer only, because the server listens on {host}. Start it with --http 0.0.0.0:7880 --tls self to invite other devices.",
+  inviteLoopback: "The link works on this computer only.",
+  inviteLoopbackNext:
+    "It says {host}, which is this computer for everybody. To invite other devices, start the server with --http 0.0.0.0:7880 --tls self, and open the page by this computer's network address.",
   inviteCopy: "Copy link",
   inviteCopied: "Copied.",
   inviteCopyFailed: "Copying is not allowed here. Select the link and copy it by hand.",
