@@ -98,13 +98,15 @@ pub(crate) struct HttpConfig {
     #[schema(value_type = Vec<String>)]
     pub(crate) trusted_proxies: Vec<Network>,
     /// Most TCP connections at a time; more wait in the kernel's queue. Each takes about 20 KiB
-    /// when idle; every participant holds one.
+    /// when idle; every participant holds one. The process's limit on open files, raised as far as
+    /// it may be, less 512, bounds it too.
     pub(crate) connections_max: usize,
     /// Longest wait for the whole head of a request. Lower values free the slots of stalled
     /// clients sooner, higher ones serve very slow networks.
     #[schema(value_type = String)]
     pub(crate) header_timeout: Span,
-    /// Longest wait for the next piece of a request's body.
+    /// Longest wait for the next piece of a request's body, and for a peer to take any of what it
+    /// is sent.
     #[schema(value_type = String)]
     pub(crate) body_timeout: Span,
     /// Largest head of a request, the request line included. A join carries its session

@@ -1,6 +1,7 @@
 //! Takes TCP connections and speaks HTTP/1.1 on them, encrypted or not, within bounds.
 
 use std::{
+    future::Future as _,
     io,
     net::SocketAddr,
     pin::Pin,
@@ -13,11 +14,12 @@ use axum::{Router, body::Body, extract::ConnectInfo};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Sleep, sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,16 +32,19 @@ use crate::config::HttpConfig;
 pub(crate) struct Bounds {
     connections: Arc<Semaphore>,
     header_timeout: Duration,
+    body_timeout: Duration,
     header_size_max: usize,
 }
 
 impl Bounds {
     pub(crate) fn new(config: &HttpConfig) -> Self {
+        // Above the process's own limit accepting fails, for everybody; in the kernel's queue
+        // connections only wait.
+        let connections = config.connections_max.min(descriptors_for_connections());
         Self {
-            connections: Arc::new(Semaphore::new(
-                config.connections_max.min(Semaphore::MAX_PERMITS),
-            )),
+            connections: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             header_timeout: config.header_timeout.0,
+            body_timeout: config.body_timeout.0,
             header_size_max: config.header_size_max.0,
         }
     }
@@ -73,7 +78,7 @@ pub(crate) async fn run_tcp(
         tasks.spawn(async move {
             let limit = bounds.header_timeout;
             let Some(transport) = encrypt(stream, tls, limit).await else { return };
-            let connection = Connection { transport, _slot: Some(slot) };
+            let connection = Connection::new(transport, Some(slot), bounds.body_timeout);
             serve(connection, Some(peer), router, &bounds, stop).await;
         });
     }
@@ -101,7 +106,7 @@ pub(crate) async fn run_unix(
         };
         let (router, bounds, stop) = (router.clone(), bounds.clone(), stop.clone());
         tasks.spawn(async move {
-            let connection = Connection { transport: Transport::Local(stream), _slot: None };
+            let connection = Connection::new(Transport::Local(stream), None, bounds.body_timeout);
             serve(connection, None, router, &bounds, stop).await;
         });
     }
@@ -126,7 +131,7 @@ async fn pause_after(error: &io::Error) {
         return;
     }
     tracing::error!(%error, "cannot accept connections");
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    sleep(Duration::from_millis(200)).await;
 }
 
 async fn encrypt(
@@ -198,10 +203,50 @@ fn collapse_slashes(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
+/// How many connections fit under the process's limit on file descriptors, which is raised as far
+/// as it may be: the usual 1,024 would end a server long before its processors do.
+fn descriptors_for_connections() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return usize::MAX };
+    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    let limit = usize::try_from(if raised { hard } else { soft }).unwrap_or(usize::MAX);
+    // With a very low limit half is left for the rest.
+    limit.saturating_sub(DESCRIPTORS_RESERVED).max(limit / 2)
+}
+
+/// Descriptors for database, media sockets, webhooks and files.
+const DESCRIPTORS_RESERVED: usize = 512;
+
 /// One connection; holds its slot also after it became a WebSocket.
+///
+/// A peer that takes nothing of what it is sent is cut off after `stall_max`: what keeps it waiting
+/// for ever would keep its slot for ever.
 struct Connection {
     transport: Transport,
     _slot: Option<OwnedSemaphorePermit>,
+    stall_max: Duration,
+    /// Runs while the peer takes nothing.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    fn new(transport: Transport, slot: Option<OwnedSemaphorePermit>, stall_max: Duration) -> Self {
+        Self { transport, _slot: slot, stall_max, stall: None }
+    }
+
+    /// Passes a finished write on; one that waits, until the peer has stalled too long.
+    fn unless_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let limit = self.stall_max;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(limit)));
+        stall.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 enum Transport {
@@ -230,26 +275,32 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
+        let connection = self.get_mut();
+        let written = match &mut connection.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
             Transport::Local(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        connection.unless_stalled(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
+        let connection = self.get_mut();
+        let flushed = match &mut connection.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
             Transport::Local(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        connection.unless_stalled(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
+        let connection = self.get_mut();
+        let shut = match &mut connection.transport {
             Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Transport::Local(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        };
+        connection.unless_stalled(cx, shut)
     }
 }

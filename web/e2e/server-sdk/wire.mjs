@@ -63,8 +63,11 @@ export function trickle(
   });
 }
 
-/** `count` connections that were opened and say nothing; `close` ends them. */
-export async function idle(server, count, { from, head = "" } = {}) {
+/**
+ * `count` connections that say nothing, or nothing after `head`; `deaf` ones never read. `close` ends them. A server
+ * whose queue is full takes some of them later, or never.
+ */
+export async function idle(server, count, { from, head = "", deaf = false } = {}) {
   const [host, port] = server.ports.http.split(":");
   const sockets = [];
   let ended = 0;
@@ -74,6 +77,7 @@ export async function idle(server, count, { from, head = "" } = {}) {
     socket.on("close", () => {
       ended += 1;
     });
+    if (deaf) socket.pause();
     if (head) socket.on("connect", () => socket.write(head));
     sockets.push(socket);
   }
