@@ -28,6 +28,11 @@ export class WebhookServer {
   }
 
   async take(request, response) {
+    // The server asks so whether anybody is there when the URL is set.
+    if (request.method === "HEAD") {
+      response.end();
+      return;
+    }
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();

@@ -2,11 +2,14 @@
 // tried again when the receiver fails.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { WebhookReceiver } from "livekit-server-sdk";
 import { leave, Stage } from "../lib/stage.mjs";
 import { freshRoom } from "../lib/tokens.mjs";
 import { until } from "../lib/wait.mjs";
+import { ask } from "./calls.mjs";
 import { WebhookServer } from "./receiver.mjs";
 
 let stage;
@@ -141,6 +144,68 @@ test("a receiver that refuses an event is not asked again, and gets the next one
       ["room_finished", 200],
     ],
   );
+});
+
+test("an app's own receivers are set through the API and get its events only, signed with its key", async () => {
+  const admin = (await readFile(join(stage.server.directory, "admin.token"), "utf8")).trim();
+  const api = (method, path, body) =>
+    ask(stage.server, `/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${admin}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const { body: app } = await api("POST", "/apps", { name: freshRoom("app") });
+  const [key, secret] = [app.app_id, app.app_key];
+  const own = await WebhookServer.start({ key, secret });
+  const ends = await WebhookServer.start({ key, secret });
+  try {
+    const path = `/apps/${key}/webhooks`;
+    const wanted = [{ url: own.url }, { url: ends.url, events: ["room_finished"] }];
+    const set = await api("PUT", path, { items: wanted });
+    assert.equal(set.status, 200, set.text);
+    assert.deepEqual(
+      set.body.items.map(({ url, reachable }) => [url, reachable]),
+      [
+        [own.url, true],
+        [ends.url, true],
+      ],
+    );
+    const room = freshRoom("own");
+    const theirs = stage.server.rooms(key, secret);
+    await theirs.createRoom({ name: room });
+    const ada = await stage.join("python", room, "ada", { token: { key, secret } });
+    await rooms.createRoom({ name: `${room}-other` });
+    await theirs.deleteRoom(room);
+    await own.event(room, "room_finished");
+    await ends.event(room, "room_finished");
+    await leave(ada);
+    const told = own.of(room).map((event) => event.event);
+    assert.deepEqual(told, [
+      "room_started",
+      "participant_joined",
+      "participant_left",
+      "room_finished",
+    ]);
+    assert.equal(own.of(`${room}-other`).length, 0);
+    assert.deepEqual(
+      ends.events.map(({ event }) => event.event),
+      ["room_finished"],
+    );
+    for (const { refused } of [own, ends]) assert.deepEqual(refused, []);
+
+    const bad = await api("PUT", path, { items: [{ url: "http://169.254.169.254/latest" }] });
+    assert.deepEqual([bad.status, bad.body.code], [400, "invalid_argument"]);
+    await api("PUT", path, { items: [] });
+    await theirs.createRoom({ name: `${room}-after` });
+    await receiver.event(`${room}-other`, "room_started");
+    await theirs.deleteRoom(`${room}-after`);
+    await rooms.deleteRoom(`${room}-other`);
+    await receiver.event(`${room}-other`, "room_finished");
+    assert.equal(own.of(`${room}-after`).length, 0);
+  } finally {
+    await own.close();
+    await ends.close();
+  }
 });
 
 test("what happened just before a shutdown is still told", async () => {
