@@ -1,6 +1,5 @@
 // People who use the page: a browser, a window each, and what they see and hear.
 
-import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join as joinPath } from "node:path";
 import { chromium } from "playwright-core";
@@ -185,10 +184,9 @@ export async function ended(page, { deadline = 10_000 } = {}) {
  * a picture is kept there.
  */
 export async function shot(page, name) {
-  const beyond = await page.evaluate(
-    () => document.documentElement.scrollWidth - window.innerWidth,
+  await until(`${name} to fit its window`, () =>
+    page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth),
   );
-  assert.ok(beyond <= 0, `${name} is ${beyond} px wider than its window`);
   if (!SHOTS) return;
   await mkdir(SHOTS, { recursive: true });
   await page.screenshot({ path: joinPath(SHOTS, `${name}.png`) });
