@@ -26,13 +26,14 @@ const CHROMIUM_ARGS = [
   "--disable-renderer-backgrounding",
 ];
 
-// Firefox gathers no candidate on loopback and asks before it opens a camera unless told otherwise; the rest keeps
-// it from reaching for the outside.
+// Firefox asks before it opens a camera unless told otherwise; the rest keeps it from reaching for the outside.
+/** The tone of Firefox's fake microphone, in Hz. */
+export const FIREFOX_TONE = 550;
 const FIREFOX_PREFERENCES = {
+  "media.navigator.audio.fake_frequency": FIREFOX_TONE,
   "media.navigator.streams.fake": true,
   "media.navigator.permission.disabled": true,
   "media.autoplay.default": 0,
-  "media.peerconnection.ice.loopback": true,
   "media.gmp-manager.updateEnabled": false,
   "media.gmp-manager.url": "",
   "network.connectivity-service.enabled": false,
@@ -98,6 +99,7 @@ export async function chromium({
   args = [],
   executable = CHROMIUM,
   ignoreHTTPSErrors = false,
+  bypassCSP = false,
 } = {}) {
   const browser = await playwright.launch({
     executablePath: executable,
@@ -107,6 +109,7 @@ export async function chromium({
   });
   const context = await browser.newContext({
     ignoreHTTPSErrors,
+    bypassCSP,
     viewport: { width: 1280, height: 900 },
   });
   return {

@@ -1,6 +1,7 @@
 // What "the other side sees and hears it" means, in numbers from the receiver's own statistics.
 
 import assert from "node:assert/strict";
+import { scaled } from "./settings.mjs";
 import { until } from "./wait.mjs";
 
 const AUDIO_PACKETS_PER_SECOND = 50;
@@ -75,13 +76,16 @@ function compare(before, after, { audio, video }, sinks) {
   return seen;
 }
 
+/** Stand-still a reduced run forgives, in seconds: its machine may be busy with other things. */
+const FORGIVEN = scaled(0, 0.5);
+
 /** Fails unless what was seen is a call one would not complain about. */
-export function healthy(seen, { fps, frequency, codec } = {}) {
+export function healthy(seen, { fps, frequency, codec, audible = AUDIBLE_RMS } = {}) {
   assert.ok(
     seen.audioLost <= seen.audioPackets * 0.01,
     `audio lost ${seen.audioLost} of ${seen.audioPackets}`,
   );
-  assert.ok(seen.rms > AUDIBLE_RMS, `audio is too quiet: ${seen.rms}`);
+  assert.ok(seen.rms > audible, `audio is too quiet: ${seen.rms}`);
   if (seen.concealed !== null)
     assert.ok(seen.concealed < 0.05, `concealed ${(seen.concealed * 100).toFixed(1)} % of audio`);
   if (frequency && seen.frequency !== undefined) {
@@ -91,7 +95,7 @@ export function healthy(seen, { fps, frequency, codec } = {}) {
     );
   }
   if (seen.frames === undefined) return;
-  assert.equal(seen.freezes, 0, `froze ${seen.freezes} times for ${seen.frozen} s`);
+  assert.ok(seen.frozen <= FORGIVEN, `froze ${seen.freezes} times for ${seen.frozen} s`);
   if (fps) assert.ok(seen.fps > fps * 0.7, `decoded ${seen.fps.toFixed(1)} frames/s of ${fps}`);
   if (codec) assert.equal(seen.mime.toLowerCase(), `video/${codec}`);
 }

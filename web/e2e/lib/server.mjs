@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RoomServiceClient } from "livekit-server-sdk";
-import { start, stop } from "./children.mjs";
+import { run, start, stop } from "./children.mjs";
 import { SERVER } from "./settings.mjs";
 import { Hopeless, until } from "./wait.mjs";
 
@@ -63,6 +63,11 @@ export class Server {
   /** LiveKit's own server SDK against this server. */
   rooms(key = "devkey", secret = "secret") {
     return new RoomServiceClient(this.http, key, secret);
+  }
+
+  /** Runs a command of the binary on this server's data directory; answers with what it prints as JSON. */
+  async cli(...args) {
+    return JSON.parse(await run([SERVER, ...args, "--data-dir", this.directory, "--json"]));
   }
 
   /** The sums over all label sets of every metric, by name. */

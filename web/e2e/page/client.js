@@ -246,6 +246,18 @@
       return { sid: publication.trackSid };
     }
 
+    // The microphone as the browser opens it, without the processing that takes a steady tone for noise.
+    async publish_microphone({ name = "audio", dtx = false, red = true } = {}) {
+      const track = await window.LivekitClient.createLocalAudioTrack({
+        echoCancellation: false,
+        noiseSuppression: false,
+        autoGainControl: false,
+      });
+      this.sources.set(name, { stop: () => track.stop() });
+      const publication = await this.room.localParticipant.publishTrack(track, { name, dtx, red });
+      return { sid: publication.trackSid };
+    }
+
     async set_tone({ name = "audio", amplitude }) {
       this.sources.get(name).gain.gain.value = amplitude;
     }
