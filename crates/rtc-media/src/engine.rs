@@ -40,6 +40,11 @@ pub(crate) struct EngineConfig<'a> {
     pub(crate) estimate_bandwidth: bool,
 }
 
+/// Where an estimate starts, in the engine's type.
+pub(crate) fn estimate_start() -> str0m::bwe::Bitrate {
+    str0m::bwe::Bitrate::bps(ESTIMATE_START.bps())
+}
+
 /// A certificate for all peers of a room: making one takes a millisecond, a join should not.
 pub(crate) fn certificate() -> Option<DtlsCert> {
     str0m::crypto::from_feature_flags().dtls_provider.generate_certificate()
@@ -67,8 +72,7 @@ pub(crate) fn build(now: Instant, config: EngineConfig<'_>) -> Rtc {
         rtc_config = rtc_config.set_dtls_cert(certificate.clone());
     }
     if config.estimate_bandwidth {
-        let start = str0m::bwe::Bitrate::bps(ESTIMATE_START.bps());
-        rtc_config = rtc_config.enable_bwe(Some(start));
+        rtc_config = rtc_config.enable_bwe(Some(estimate_start()));
     }
     let mut rtc = rtc_config.build(now);
     for address in config.candidates {

@@ -141,13 +141,14 @@ pub(crate) struct Peer {
     pub(crate) last_received: Option<Instant>,
     /// As last told to observers.
     pub(crate) was_connected: bool,
-    /// When it first connected.
-    pub(crate) connected_at: Option<Instant>,
+    /// When the estimation was started.
+    pub(crate) estimating_since: Option<Instant>,
     rtc: Rtc,
     ufrag: String,
     channels: BTreeMap<MessageChannel, ChannelId>,
     pending_offer: Option<(u32, SdpPendingOffer)>,
     last_offer_id: u32,
+    first_picture: FirstPicture,
     /// Floor and goal as last told to the estimator.
     desired: (Bitrate, Bitrate),
 }
@@ -168,12 +169,13 @@ impl Peer {
             next_timeout: now,
             last_received: None,
             was_connected: false,
-            connected_at: None,
+            estimating_since: None,
             rtc,
             ufrag,
             channels: BTreeMap::new(),
             pending_offer: None,
             last_offer_id: 0,
+            first_picture: FirstPicture::None,
             desired: (Bitrate::ZERO, Bitrate::ZERO),
         }
     }
@@ -219,6 +221,13 @@ impl Peer {
                 self.fail(now);
             }
             self.drain(now, out);
+            if self.first_picture == FirstPicture::Queued {
+                self.first_picture = FirstPicture::Sent;
+                self.probe_anew();
+                self.estimating_since = Some(now);
+                self.is_dirty = false;
+                continue;
+            }
             if self.next_timeout > now {
                 return;
             }
@@ -249,7 +258,7 @@ impl Peer {
         match &event {
             str0m::Event::Connected => {
                 self.state = PeerState::Connected;
-                self.connected_at.get_or_insert(now);
+                self.estimating_since.get_or_insert(now);
             }
             str0m::Event::IceConnectionStateChange(IceConnectionState::Disconnected)
             | str0m::Event::Closed => self.lose(now),
@@ -315,11 +324,23 @@ impl Peer {
 
     // ---- sending media ----
 
+    /// Starts the estimation over. Its first probes need a picture to hide in: those sent before found nobody to
+    /// acknowledge them, and without their result the estimate climbs for seconds.
+    fn probe_anew(&mut self) {
+        self.rtc.bwe().reset(engine::estimate_start());
+        self.is_dirty = true;
+    }
+
     /// Queues one packet on a slot; it leaves with the next [`Self::flush`].
     pub(crate) fn write(&mut self, slot: usize, packet: RtpWrite) -> bool {
-        let Some(ssrc) = self.slots.get(slot).and_then(|slot| slot.ssrc) else {
+        let Some((ssrc, kind)) =
+            self.slots.get(slot).and_then(|slot| Some((slot.ssrc?, slot.kind)))
+        else {
             return false;
         };
+        if kind == TrackKind::Video && self.first_picture == FirstPicture::None {
+            self.first_picture = FirstPicture::Queued;
+        }
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx(&ssrc) else {
             return false;
@@ -464,6 +485,9 @@ impl Peer {
         let ssrc = stream.ssrc();
         if known != Some(ssrc) {
             stream.set_rtx_cache(RESEND_PACKETS, RESEND_AGE, Some(RESEND_SHARE_MAX));
+            // The publisher has paced it already; to hold it back here as well only adds delay. What the path
+            // cannot carry is left out by the choice of layers.
+            stream.set_unpaced(true);
         }
         Some(ssrc)
     }
@@ -753,6 +777,14 @@ const CALL_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(
 /// Media overtakes the answer that explains it, and a browser takes some time to apply one; a keyframe that comes
 /// before is lost. Longer delays the first picture, shorter costs some of them a second keyframe.
 const ANSWER_TRAVEL: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// How far the first picture sent to a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FirstPicture {
+    None,
+    Queued,
+    Sent,
+}
 
 /// Whether an offer restarts ICE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

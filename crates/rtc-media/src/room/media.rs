@@ -429,7 +429,7 @@ impl Room {
         let cap = participant.bandwidth_cap.unwrap_or(UNLIMITED);
         let estimate = if self.config.estimate_bandwidth { peer.estimate } else { None };
         let is_measured = peer
-            .connected_at
+            .estimating_since
             .is_some_and(|at| now.saturating_duration_since(at) >= ESTIMATE_TRUSTED_AFTER);
         let entries = self.demands(now, id, adaptive);
         let demands: Vec<Demand<'_>> = entries.iter().map(|entry| entry.demand()).collect();
