@@ -8,7 +8,7 @@ use http::{Method, Request, StatusCode, header};
 use prometheus_client::registry::Registry;
 use rtc_backends::Bus;
 use rtc_control::Control;
-use rtc_model::NodeId;
+use rtc_model::{AppStatus, NodeId};
 use serde_json::Value as Json;
 use tower::ServiceExt;
 
@@ -34,9 +34,12 @@ pub(crate) struct Target {
 pub(crate) enum Admin {
     /// A running server.
     Remote { client: reqwest::Client, base: String, token: Option<Secret> },
-    /// This process, on a data directory that no server holds.
-    Local { router: Router, _data: DataDir },
+    /// This process: the server itself, or a command on a data directory that no server holds.
+    Local { router: Router, _data: Option<DataDir> },
 }
+
+/// Where apps are.
+pub(crate) const APPS: &str = "/api/v1/apps";
 
 impl Admin {
     /// Finds the way.
@@ -51,6 +54,34 @@ impl Admin {
             Ok(data) => local(data, config).await,
             Err(DataDirError::Held(_)) => over_socket(&config.data.dir),
             Err(error) => Err(server::data_dir_failure(&error)),
+        }
+    }
+
+    /// The way within the server itself.
+    pub(crate) fn within(router: Router) -> Self {
+        Self::Local { router, _data: None }
+    }
+
+    /// Every app, page after page.
+    ///
+    /// # Errors
+    /// As [`Admin::call`].
+    pub(crate) async fn apps(&self, status: Option<AppStatus>) -> Result<Vec<Json>, Failure> {
+        let mut apps = Vec::new();
+        let mut after = String::new();
+        loop {
+            let mut path = format!("{APPS}?limit=100{after}");
+            if let Some(status) = status {
+                path.push_str(&format!("&status={status}"));
+            }
+            let mut page = self.call(Method::GET, &path, None).await?;
+            if let Some(items) = page["items"].as_array_mut() {
+                apps.append(items);
+            }
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(apps),
+            }
         }
     }
 
@@ -78,16 +109,13 @@ impl Admin {
                 let bytes = answer.bytes().await.map_err(|e| unreachable(&e))?;
                 read(status, &bytes)
             }
-            Self::Local { router, .. } => call(router, method, path, body).await,
+            Self::Local { router, .. } => ask(router, method, path, body).await,
         }
     }
 }
 
-/// Sends a request to the API of this process and takes its JSON answer.
-///
-/// # Errors
-/// The API's refusal with its code.
-pub(crate) async fn call(
+/// Sends a request to the API of this process.
+async fn ask(
     router: &Router,
     method: Method,
     path: &str,
@@ -177,7 +205,7 @@ async fn local(data: DataDir, config: &Config) -> Result<Admin, Failure> {
     .await
     .map_err(|e| server::control_failure(&e))?;
     let router = crate::http::local(control.router(), &admin_token);
-    Ok(Admin::Local { router, _data: data })
+    Ok(Admin::Local { router, _data: Some(data) })
 }
 
 fn unreachable(error: &reqwest::Error) -> Failure {

@@ -20,7 +20,13 @@ use rtc_api::code::ErrorCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::{admin, data_dir::DataDir, http::problem, output::Failure, server::data_dir_failure};
+use crate::{
+    admin::{APPS, Admin},
+    data_dir::DataDir,
+    http::problem,
+    output::Failure,
+    server::data_dir_failure,
+};
 
 /// The demo app and its invite, as kept in the data directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +45,7 @@ struct Wish {
 }
 
 const FILE: &str = "demo.json";
+const NAME: &str = "demo";
 /// Long enough for a day's trying out; the page asks for a new token at each joining.
 const TOKEN_LIFETIME_S: u64 = 12 * 3600;
 
@@ -47,13 +54,20 @@ impl Demo {
     ///
     /// # Errors
     /// When the API or the disk refuses.
-    pub(crate) async fn prepare(api: &Router, data: &DataDir) -> Result<Self, Failure> {
+    pub(crate) async fn prepare(api: &Admin, data: &DataDir) -> Result<Self, Failure> {
         let kept = std::fs::read(data.file(FILE)).ok();
         if let Some(demo) = kept.and_then(|kept| serde_json::from_slice(&kept).ok()) {
             return Ok(demo);
         }
-        let body = json!({ "name": "demo", "type": "OTHER" });
-        let app = admin::call(api, Method::POST, "/api/v1/apps", Some(&body)).await?;
+        let body = json!({ "name": NAME, "type": "OTHER" });
+        let app = match api.call(Method::POST, APPS, Some(&body)).await {
+            // Made before, but its file was lost.
+            Err(failure) if failure.code == ErrorCode::Conflict.as_str() => {
+                let mut apps = api.apps(None).await?.into_iter();
+                apps.find(|app| app["name"] == NAME).ok_or(failure)?
+            }
+            answer => answer?,
+        };
         let app_id = app["app_id"].as_str().unwrap_or_default().to_owned();
         let invite = format!("{:016x}{:016x}", rand::rng().next_u64(), rand::rng().next_u64());
         let demo = Self { app_id, invite };
@@ -64,20 +78,20 @@ impl Demo {
 
     /// The fragment of the page's address that joins the demo room; `None` while the app is
     /// disabled or deleted.
-    pub(crate) async fn fragment(&self, api: &Router) -> Option<String> {
-        let path = format!("/api/v1/apps/{}", self.app_id);
-        let app = admin::call(api, Method::GET, &path, None).await.ok()?;
+    pub(crate) async fn fragment(&self, api: &Admin) -> Option<String> {
+        let path = format!("{APPS}/{}", self.app_id);
+        let app = api.call(Method::GET, &path, None).await.ok()?;
         (app["status"] == "enabled").then(|| format!("#demo={}&room=demo", self.invite))
     }
 }
 
 /// `POST /api/v1/demo/token`.
-pub(crate) fn router(demo: Demo, api: Router) -> Router {
+pub(crate) fn router(demo: Demo, api: Admin) -> Router {
     Router::new().route("/api/v1/demo/token", post(token)).with_state(Arc::new((demo, api)))
 }
 
 async fn token(
-    State(state): State<Arc<(Demo, Router)>>,
+    State(state): State<Arc<(Demo, Admin)>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
@@ -96,8 +110,8 @@ async fn token(
         "name": wish.name,
         "lifetime_s": TOKEN_LIFETIME_S,
     });
-    let path = format!("/api/v1/apps/{}/tokens", demo.app_id);
-    match admin::call(api, Method::POST, &path, Some(&body)).await {
+    let path = format!("{APPS}/{}/tokens", demo.app_id);
+    match api.call(Method::POST, &path, Some(&body)).await {
         Ok(token) => Json(token).into_response(),
         Err(failure) => {
             let code = ErrorCode::ALL.into_iter().find(|code| code.as_str() == failure.code);

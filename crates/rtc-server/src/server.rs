@@ -30,6 +30,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admin::Admin,
     banner,
     config::{Config, Secret},
     data_dir::{DataDir, DataDirError, Ports},
@@ -114,10 +115,11 @@ impl Running {
             join: None,
         };
         let api = http::local(running.control.router(), &admin_token);
+        running.listen_locally(config, data, api.clone())?;
+        let api = Admin::within(api);
         let demo = Demo::prepare(&api, data).await?;
         running.join = demo.fragment(&api).await;
-        let demo = demo::router(demo, api.clone());
-        running.listen_locally(config, data, api)?;
+        let demo = demo::router(demo, api);
         let site = Site {
             registry: Arc::new(registry),
             db: running.db.clone(),

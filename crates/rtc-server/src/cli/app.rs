@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::closed;
 use crate::{
-    admin::{Admin, Target},
+    admin::{APPS, Admin, Target},
     config::{Config, Span},
     output::{Failure, Format, table},
 };
@@ -167,8 +167,6 @@ impl AppCommand {
     }
 }
 
-const APPS: &str = "/api/v1/apps";
-
 async fn set_status(
     admin: &Admin,
     app: &str,
@@ -181,32 +179,12 @@ async fn set_status(
 }
 
 async fn list(admin: &Admin, status: Option<AppStatus>) -> Result<(String, Json), Failure> {
-    let apps = all(admin, status).await?;
+    let apps = admin.apps(status).await?;
     let keys = ["app_id", "name", "type", "status", "created_at"];
     let rows: Vec<Vec<String>> =
         apps.iter().map(|app| keys.map(|key| text_of(app, key)).into()).collect();
     let text = table(&["APP ID", "NAME", "TYPE", "STATUS", "CREATED"], &rows);
     Ok((text, json!({ "apps": apps })))
-}
-
-/// Every app, page after page.
-async fn all(admin: &Admin, status: Option<AppStatus>) -> Result<Vec<Json>, Failure> {
-    let mut apps = Vec::new();
-    let mut after = String::new();
-    loop {
-        let mut path = format!("{APPS}?limit=100{after}");
-        if let Some(status) = status {
-            path.push_str(&format!("&status={status}"));
-        }
-        let mut page = admin.call(Method::GET, &path, None).await?;
-        if let Some(items) = page["items"].as_array_mut() {
-            apps.append(items);
-        }
-        match page["next"].as_str() {
-            Some(next) => after = format!("&after={next}"),
-            None => return Ok(apps),
-        }
-    }
 }
 
 /// The address of an app named by its ID or its name.
@@ -215,7 +193,7 @@ async fn path_of(admin: &Admin, app: &str) -> Result<String, Failure> {
     if is_id {
         return Ok(format!("{APPS}/{app}"));
     }
-    let named = all(admin, None).await?.into_iter().find(|known| known["name"] == *app);
+    let named = admin.apps(None).await?.into_iter().find(|known| known["name"] == *app);
     let id = named.map_or_else(|| app.to_owned(), |known| text_of(&known, "app_id"));
     if AppId::new(&id).is_err() {
         let message = format!("there is no app \"{app}\"");

@@ -74,6 +74,19 @@ async fn without_the_demo_app_no_link_is_printed() {
 }
 
 #[tokio::test]
+async fn a_lost_demo_file_leads_to_the_same_app() {
+    let server = Server::start().await;
+    let app = json(&sparkrtc(&server.directory, &["app", "show", "demo", "--json"]));
+    let directory = server.stop().await;
+    std::fs::remove_file(directory.data().join("demo.json")).unwrap();
+    let server = Server::start_with(directory, &[], &[]).await;
+    assert!(server.directory.read("stdout").contains("/play#demo="));
+    let again = json(&sparkrtc(&server.directory, &["app", "show", "demo", "--json"]));
+    assert_eq!(again["app_id"], app["app_id"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_was_acknowledged_survives_a_kill() {
     let server = Server::start().await;
     let app = json(&sparkrtc(&server.directory, &["app", "create", "kept", "--json"]));
