@@ -282,6 +282,8 @@ impl PacketLoop {
     }
 
     fn enter(&mut self, now: Instant, enter: Enter) {
+        // What happened before is told to those who were there, and not to the newcomer after its snapshot.
+        self.drain_touched(now);
         let Enter { key, ticket, settings, join, events, reply } = enter;
         let (index, is_new) = match self.open_index(&key) {
             Some(index) => (index, false),
@@ -313,6 +315,8 @@ impl PacketLoop {
     }
 
     fn come_back(&mut self, now: Instant, back: Return) {
+        // As for newcomers; and who has just left is to be in the snapshot.
+        self.drain_touched(now);
         let Return { key, resume, events, reply } = back;
         let (participant, session) = (resume.participant, resume.session);
         let index = self.open_index(&key);
@@ -646,3 +650,6 @@ const COMMANDS_PER_ROUND: usize = 64;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Nearer timeouts than this gain nothing but wake-ups.
 const TIMER_GRAIN: Duration = Duration::from_micros(250);
+
+#[cfg(test)]
+mod tests;

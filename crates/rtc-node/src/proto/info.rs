@@ -280,3 +280,6 @@ fn rids(codec: &TrackCodec) -> Option<&'static [&'static str]> {
 fn timed_version(version_us: u64) -> proto::TimedVersion {
     proto::TimedVersion { unix_micro: i64::try_from(version_us).unwrap_or(i64::MAX), ticks: 0 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,6 @@ fn audio_features(request: &proto::AddTrackRequest, properties: TrackFeatures) -
     }
     features
 }
+
+#[cfg(test)]
+mod tests;

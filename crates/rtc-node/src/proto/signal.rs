@@ -203,3 +203,6 @@ fn subscription_failed(track: TrackId, error: SubscriptionError) -> proto::Subsc
     };
     proto::SubscriptionResponse { track_sid: track.to_string(), err: err.into() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,7 +188,7 @@ async fn what_cannot_be_resumed_is_told_to_join_afresh() {
     ];
     for path in cases {
         let mut client = world.connect(&path).await;
-        let Some(Told::Leave(leave)) = client.next().await else { panic!("{path}") };
+        let leave = client.leave().await;
         assert_eq!(leave.reason(), proto::DisconnectReason::StateMismatch, "{path}");
         assert_eq!(leave.action(), Action::Reconnect, "{path}");
         assert!(leave.can_reconnect, "for clients older than the action");

@@ -214,9 +214,12 @@ impl Client {
         timeout(PATIENCE, found).await.expect("the message did not come")
     }
 
-    /// The leave request before which the connection ends.
+    /// The leave request, after which the client closes the connection, as clients do.
     pub(crate) async fn leave(&mut self) -> proto::LeaveRequest {
-        self.until(|told| if let Told::Leave(leave) = told { Some(leave) } else { None }).await
+        let leave =
+            self.until(|told| if let Told::Leave(leave) = told { Some(leave) } else { None }).await;
+        self.socket.close(None).await.unwrap();
+        leave
     }
 
     pub(crate) async fn ask(&mut self, ask: Ask) {
