@@ -1,7 +1,9 @@
 //! What is counted about webhooks.
 
+use std::fmt;
+
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{
         counter::Counter,
         family::Family,
@@ -28,7 +30,7 @@ struct DeliveryLabels {
 }
 
 /// The end of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Delivered {
     /// The receiver took it.
     Yes,
@@ -40,13 +42,29 @@ pub(super) enum Delivered {
     NoKey,
 }
 
+impl Delivered {
+    const ALL: [Self; 4] = [Self::Yes, Self::GivenUp, Self::QueueFull, Self::NoKey];
+}
+
+impl EncodeLabelValue for Delivered {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Yes => "delivered",
+            Self::GivenUp => "given_up",
+            Self::QueueFull => "queue_full",
+            Self::NoKey => "no_key",
+        };
+        word.encode(encoder)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabels {
     result: Tried,
 }
 
 /// The end of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Tried {
     Delivered,
     /// Status 5xx, 408, 425 or 429.
@@ -58,6 +76,31 @@ pub(super) enum Tried {
     Timeout,
     /// No connection, or it broke off.
     Unreachable,
+}
+
+impl Tried {
+    const ALL: [Self; 6] = [
+        Self::Delivered,
+        Self::Busy,
+        Self::Refused,
+        Self::Forbidden,
+        Self::Timeout,
+        Self::Unreachable,
+    ];
+}
+
+impl EncodeLabelValue for Tried {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let word = match self {
+            Self::Delivered => "delivered",
+            Self::Busy => "busy",
+            Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+        };
+        word.encode(encoder)
+    }
 }
 
 impl Metrics {
@@ -89,6 +132,13 @@ impl Metrics {
             "Room events waiting for their delivery, for each URL",
             metrics.waiting.clone(),
         );
+        // A series that begins at zero shows its first step, too.
+        for result in Delivered::ALL {
+            metrics.deliveries.get_or_create(&DeliveryLabels { result });
+        }
+        for result in Tried::ALL {
+            metrics.attempts.get_or_create(&AttemptLabels { result });
+        }
         metrics
     }
 
