@@ -82,6 +82,14 @@ async fn the_playground_is_there_or_says_how_to_build_it() {
                 .await
                 .unwrap();
             assert_eq!(again.status().as_u16(), 304);
+            let packed = reqwest::Client::new()
+                .get(again.url().clone())
+                .header("accept-encoding", "br, gzip;q=0.8")
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(packed.headers()["content-encoding"], "gzip");
+            assert!(packed.bytes().await.unwrap().starts_with(&[0x1F, 0x8B]));
         }
         404 => assert!(page.contains("cargo xtask run"), "{page}"),
         other => panic!("{other}: {page}"),
