@@ -8,18 +8,25 @@ import { within } from "./wait.mjs";
 /** Where attacks come from: limits per address then hit them, not the call they run beside. */
 export const ATTACKER_IP = "127.0.0.66";
 
+let addresses = 0;
+/** Another attacker's address each time: what each is told is then no word about haste. */
+export function anotherAddress() {
+  addresses += 1;
+  return `127.66.${(addresses >> 8) & 255}.${addresses & 255}`;
+}
+
 /** One open signalling socket. */
 export class Socket {
   /**
    * Opens `path` with `token` and `query`. Fails with the HTTP status and body when the server refuses the upgrade.
    */
-  static async open(server, path, token, query = {}, headers = {}) {
+  static async open(server, path, token, query = {}, { headers = {}, from = ATTACKER_IP } = {}) {
     const url = new URL(server.ws + path);
     if (token) url.searchParams.set("access_token", token);
     for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value);
     const options = {
       handshakeTimeout: 10_000,
-      localAddress: ATTACKER_IP,
+      localAddress: from,
       perMessageDeflate: false,
       headers,
     };
@@ -81,10 +88,10 @@ export class Refused extends Error {
 }
 
 /** A GET from the attacker's address: status and body. */
-export function get(server, path, headers = {}) {
+export function get(server, path, { headers = {}, from = ATTACKER_IP } = {}) {
   const [hostname, port] = server.ports.http.split(":");
   return new Promise((resolve, reject) => {
-    const options = { hostname, port, path, headers, localAddress: ATTACKER_IP };
+    const options = { hostname, port, path, headers, localAddress: from };
     request(options, (response) => {
       let body = "";
       response.on("data", (chunk) => {

@@ -16,8 +16,8 @@ import {
 import { CallUnderAttack } from "../lib/beside.mjs";
 import { random } from "../lib/relay.mjs";
 import { table } from "../lib/report.mjs";
-import { ATTACKER_IP, get, Refused, Socket } from "../lib/sockets.mjs";
-import { freshRoom, mint } from "../lib/tokens.mjs";
+import { ATTACKER_IP, anotherAddress, get, Refused, Socket } from "../lib/sockets.mjs";
+import { forge, freshRoom, mint } from "../lib/tokens.mjs";
 
 const SOCKETS = 8;
 const DATAGRAMS_PER_TICK = 40;
@@ -125,6 +125,7 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
   const room = freshRoom("tokens");
   const good = await mint(room, "x");
   const [head, body, signature] = good.split(".");
+  const claims = JSON.parse(Buffer.from(body, "base64url"));
   const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString("base64url");
   const bad = {
     "no token": "",
@@ -136,7 +137,8 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
     "changed body": `${head}.${Buffer.from(body, "base64url").toString("base64url").replace(/.$/, "A")}.${signature}`,
     "algorithm none": `${none}.${body}.`,
     "no join grant": await mint(room, "x", { grants: { roomJoin: false } }),
-    "no identity": await mint(room, ""),
+    "no identity": forge({ ...claims, sub: undefined }),
+    "no expiry": forge({ ...claims, exp: undefined }),
     enormous: `${head}.${"A".repeat(30_000)}.${signature}`,
   };
   const told = [];
@@ -145,7 +147,9 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
       for (const [what, token] of Object.entries(bad)) {
         for (const path of ["/rtc", "/rtc/v1"]) {
           const query = path === "/rtc/v1" ? { join_request: wrapped(Buffer.alloc(0), 0) } : {};
-          const refusal = await Socket.open(call.server, path, token, query).then(
+          const refusal = await Socket.open(call.server, path, token, query, {
+            from: anotherAddress(),
+          }).then(
             async (socket) => {
               await socket.close();
               return null;
@@ -158,9 +162,10 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
         const validate = await get(
           call.server,
           `/rtc/validate?access_token=${encodeURIComponent(token)}`,
+          { from: anotherAddress() },
         );
         assert.ok(
-          [401, 403, 431, 414].includes(validate.status),
+          [400, 401, 403, 431, 414].includes(validate.status),
           `${what}: validate said ${validate.status}`,
         );
         if (validate.status < 404)
@@ -171,7 +176,7 @@ test("wrong, expired and foreign tokens get 401 or 403 and a sentence", async ()
   const seen = new Map(told.map((t) => [`${t.what} ${t.path}`, t]));
   table("What bad tokens are told", [...seen.values()]);
   for (const { what, path, status, body } of seen.values()) {
-    assert.ok([401, 403, 429, 431, 414].includes(status), `${what} on ${path}: ${status}`);
+    assert.ok([400, 401, 403, 429, 431, 414].includes(status), `${what} on ${path}: ${status}`);
     if (status < 404) assert.ok(body.length > 0, `${what} on ${path}: no word of why`);
   }
 });

@@ -136,7 +136,7 @@ test("a token in the Authorization header is as good as one in the query", async
   const room = freshRoom("header");
   const token = await mint(room, "x");
   const socket = await Socket.open(stage.server, "/rtc", null, V0, {
-    authorization: `Bearer ${token}`,
+    headers: { authorization: `Bearer ${token}` },
   });
   try {
     assert.equal((await first(socket)).case, "join");
