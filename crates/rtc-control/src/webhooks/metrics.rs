@@ -134,10 +134,10 @@ impl Metrics {
         );
         // A series that begins at zero shows its first step, too.
         for result in Delivered::ALL {
-            metrics.deliveries.get_or_create(&DeliveryLabels { result });
+            drop(metrics.deliveries.get_or_create(&DeliveryLabels { result }));
         }
         for result in Tried::ALL {
-            metrics.attempts.get_or_create(&AttemptLabels { result });
+            drop(metrics.attempts.get_or_create(&AttemptLabels { result }));
         }
         metrics
     }

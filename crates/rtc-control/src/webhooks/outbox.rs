@@ -117,6 +117,8 @@ struct Receiver {
     ready: VecDeque<LaneId>,
     deliveries: usize,
     in_flight: usize,
+    /// It stands in [`Outbox::turns`].
+    has_turn: bool,
 }
 
 /// All deliveries that are not done.
@@ -188,6 +190,7 @@ impl Outbox {
         }
         let url = self.turns.pop_front()?;
         let receiver = self.receivers.get_mut(&url)?;
+        receiver.has_turn = false;
         let lane = receiver.ready.pop_front()?;
         receiver.in_flight += 1;
         self.in_flight += 1;
@@ -288,10 +291,11 @@ impl Outbox {
 
     /// Queues a URL for its turn, once, while it has something ready and a share left.
     fn give_turn(&mut self, url: &Arc<str>) {
-        let Some(receiver) = self.receivers.get(url) else { return };
+        let Some(receiver) = self.receivers.get_mut(url) else { return };
         let entitled =
             !receiver.ready.is_empty() && receiver.in_flight < self.bounds.attempts_per_url_max;
-        if entitled && !self.turns.contains(url) {
+        if entitled && !receiver.has_turn {
+            receiver.has_turn = true;
             self.turns.push_back(Arc::clone(url));
         }
     }
@@ -311,9 +315,9 @@ impl Outbox {
         }
         if let Some(receiver) = self.receivers.get_mut(url) {
             receiver.deliveries -= 1;
+            // Without deliveries it has no ready lane, and so no turn.
             if receiver.deliveries == 0 {
                 self.receivers.remove(url);
-                self.turns.retain(|other| other != url);
             }
         }
     }
