@@ -2,10 +2,12 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    os::unix::process::CommandExt,
     path::Path,
-    process::{Command, Stdio},
-    sync::mpsc,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError, SyncSender},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -37,7 +39,15 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs a command and shows its output while keeping it. The flag says whether it succeeded.
+///
+/// A command that takes longer than [`STEP_DEADLINE`] is ended with its children, and has failed.
 pub(crate) fn run_keeping(command: &mut Command) -> Result<(bool, String)> {
+    // Without a terminal nobody can end what hangs, so it gets a process group to be ended by. With
+    // one, Ctrl-C must reach the children, which it does only in our own group.
+    let has_group = !io::stdin().is_terminal();
+    if has_group {
+        command.process_group(0);
+    }
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -45,36 +55,57 @@ pub(crate) fn run_keeping(command: &mut Command) -> Result<(bool, String)> {
         .spawn()
         .with_context(|| cannot_start(command))?;
     let (sender, lines) = mpsc::sync_channel(256);
-    let pump = |from: Option<Box<dyn Read + Send>>| {
-        let sender = sender.clone();
-        std::thread::spawn(move || {
-            let Some(from) = from else { return };
-            let mut from = BufReader::new(from);
-            let mut line = Vec::new();
-            while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
-                let text = String::from_utf8_lossy(&line).into_owned();
-                line.clear();
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
-        })
-    };
-    let pumps = [
-        pump(child.stdout.take().map(|out| Box::new(out) as Box<dyn Read + Send>)),
-        pump(child.stderr.take().map(|err| Box::new(err) as Box<dyn Read + Send>)),
-    ];
+    pump(child.stdout.take(), &sender);
+    pump(child.stderr.take(), &sender);
     drop(sender);
+    let deadline = Instant::now() + STEP_DEADLINE;
     let mut kept = String::new();
-    for line in lines {
-        show(&line);
-        kept.push_str(&line);
-    }
-    for pump in pumps {
-        drop(pump.join());
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                show(&line);
+                kept.push_str(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                say(&format!("error: not done after {} s; ended", STEP_DEADLINE.as_secs()));
+                end(&mut child, has_group);
+                return Ok((false, kept));
+            }
+        }
     }
     let status = child.wait().with_context(|| cannot_start(command))?;
     Ok((status.success(), kept))
+}
+
+/// A step that takes longer hangs: the longest takes some ten minutes on two cores.
+const STEP_DEADLINE: Duration = Duration::from_secs(25 * 60);
+
+/// Sends each line to `to` until the pipe closes.
+fn pump(from: Option<impl Read + Send + 'static>, to: &SyncSender<String>) {
+    let to = to.clone();
+    std::thread::spawn(move || {
+        let Some(from) = from else { return };
+        let mut from = BufReader::new(from);
+        let mut line = Vec::new();
+        while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            line.clear();
+            if to.send(text).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+fn end(child: &mut Child, has_group: bool) {
+    if has_group {
+        let group = format!("-{}", child.id());
+        drop(Command::new("kill").args(["-KILL", "--", &group]).status());
+    }
+    // It may have ended just now.
+    drop(child.kill());
+    drop(child.wait());
 }
 
 /// The output of a command that is only asked.
