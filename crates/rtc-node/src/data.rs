@@ -223,12 +223,13 @@ impl RecentMessages {
         payload: &Arc<[u8]>,
     ) {
         self.expire(now);
-        if sequence == 0 || payload.len() > Self::BYTES_MAX {
+        if sequence == 0 {
             return;
         }
-        self.bytes += payload.len();
         let (to, payload) = (to.to_vec(), Arc::clone(payload));
-        self.messages.push_back(RecentMessage { at: now, sender, sequence, to, payload });
+        let message = RecentMessage { at: now, sender, sequence, to, payload };
+        self.bytes += message.bytes();
+        self.messages.push_back(message);
         while self.bytes > Self::BYTES_MAX {
             self.pop();
         }
@@ -260,8 +261,15 @@ impl RecentMessages {
 
     fn pop(&mut self) {
         if let Some(oldest) = self.messages.pop_front() {
-            self.bytes -= oldest.payload.len();
+            self.bytes -= oldest.bytes();
         }
+    }
+}
+
+impl RecentMessage {
+    /// Memory held: many small messages to many receivers weigh more than their payload.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(self.to.as_slice()) + self.payload.len()
     }
 }
 

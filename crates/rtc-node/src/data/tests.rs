@@ -238,4 +238,12 @@ fn kept_messages_are_bounded_in_bytes() {
     }
     assert!(recent.bytes <= RecentMessages::BYTES_MAX);
     assert_eq!(recent.missed(id(2), |_| 0).len(), 3, "the newest are kept");
+
+    let everybody: Vec<ParticipantId> = (0..500).map(id).collect();
+    let small: Arc<[u8]> = vec![0].into();
+    for sequence in 1..=10_000 {
+        recent.push(now, id(1), sequence, &everybody, &small);
+    }
+    assert!(recent.bytes <= RecentMessages::BYTES_MAX);
+    assert!(recent.messages.len() < 300, "receivers weigh too");
 }
