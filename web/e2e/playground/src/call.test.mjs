@@ -16,6 +16,7 @@ import {
   NARROW,
   openBrowser,
   openWindow,
+  received,
   shot,
   tokenLink,
   watch,
@@ -126,6 +127,28 @@ test("a copied invitation brings somebody else into the same room", async () => 
   await enter(ben, withQuery(copied), { name: "Ben" });
   await meets(ben, "Ann");
   await ann.getByText("2 people").waitFor();
+  await ann.context().close();
+  await ben.context().close();
+});
+
+test("the microphone is changed during the call, and the other keeps hearing", async () => {
+  const [ann, ben] = await twoPeople();
+  await meets(ben, "Ann");
+  const microphoneInUse = () =>
+    ann.evaluate(() => {
+      const { localParticipant } = window.__sparkrtc.room;
+      return localParticipant.getTrackPublication("microphone").track.mediaStreamTrack.label;
+    });
+  await ann.getByRole("button", { name: "Settings" }).click();
+  const choice = ann.getByRole("combobox", { name: "Microphone" });
+  const labels = await choice.locator("option").allTextContents();
+  const other = labels.find((label) => /Input 2/.test(label));
+  await choice.selectOption({ label: other });
+  await until("the other microphone", async () => (await microphoneInUse()) === other);
+  const before = (await received(ben)).Ann.microphone.totalAudioEnergy;
+  await until("sound of it", async () => {
+    return (await received(ben)).Ann.microphone.totalAudioEnergy > before;
+  });
   await ann.context().close();
   await ben.context().close();
 });

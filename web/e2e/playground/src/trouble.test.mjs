@@ -101,6 +101,20 @@ test("an expired token is announced before joining and explained after", async (
   await page.context().close();
 });
 
+test("a device without network is told so, and joins once the network is back", async () => {
+  const page = await openWindow(browser);
+  await page.goto(tokenLink(server, await mint(freshRoom("trouble"), "ann")));
+  await page.waitForSelector("video.preview-video");
+  await page.waitForLoadState("networkidle");
+  await page.context().setOffline(true);
+  await join(page);
+  assert.equal((await ended(page)).reason, "offline");
+  await page.context().setOffline(false);
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByRole("button", { name: "Leave" }).waitFor();
+  await page.context().close();
+});
+
 test("a token of a foreign key and one that is no token are told apart", async () => {
   const page = await openWindow(browser);
   const foreign = await mint(freshRoom("trouble"), "ann", { secret: "not-the-secret" });
