@@ -331,6 +331,14 @@ describe("tokens", () => {
     assert.deepEqual(strip(there), strip(nowhere));
   });
 
+  test("a page of another site cannot read this machine's metrics", async () => {
+    assert.equal((await ask(server, "/metrics")).status, 200);
+    const headers = { origin: "https://example.org" };
+    problem(await ask(server, "/metrics", { headers }), 401);
+    headers.authorization = `Bearer ${admin}`;
+    assert.equal((await ask(server, "/metrics", { headers })).status, 200);
+  });
+
   test("a token in a link is not told to the log", async () => {
     const token = await new AccessToken("devkey", "secret", { identity: "loglog" }).toJwt();
     await ask(server, `/rtc/validate?access_token=${token}`);
