@@ -237,17 +237,17 @@ impl Results {
         text.push_str(
             "### What clients saw, and what the generator took\n\n\
              | load | video | estimation | packets/s | join response p50 / p95 / max | \
-             connected p50 / p95 / max | one-way delay p50 / p99 / max | repeated | padding | \
+             connected p50 / p95 / max | one-way delay p50 / p99 / max | repeated | \
              dropped at server's / generator's sockets | generator µs per packet | \
              sent late p99 |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+             |---|---|---|---|---|---|---|---|---|---|---|\n",
         );
         for (row, best) in self.shown() {
             let (joins, delay) = (&best.joins, best.delay_us);
             writeln!(
                 text,
                 "| {} | {} | {} | {:.0} | {:.0} / {:.0} / {:.0} ms | {:.0} / {:.0} / {:.0} ms | \
-                 {:.1} / {:.1} / {:.1} ms | {} | {} | {} / {} | {:.2} | {:.1} ms |",
+                 {:.1} / {:.1} / {:.1} ms | {} | {} / {} | {:.2} | {:.1} ms |",
                 best.load.name,
                 video_text(best),
                 if row.estimation { "on" } else { "off" },
@@ -262,7 +262,6 @@ impl Results {
                 delay.p99 / 1_000.0,
                 delay.max / 1_000.0,
                 best.packets.repeated,
-                best.packets.padding,
                 best.server.as_ref().map_or(0, |server| server.receive_drops),
                 best.generator.receive_drops,
                 best.generator.us_per_packet,
