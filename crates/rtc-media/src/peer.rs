@@ -331,6 +331,11 @@ impl Peer {
         self.is_dirty = true;
     }
 
+    /// The next picture is a first one again: nothing was measured with pictures lately.
+    pub(crate) fn forget_picture(&mut self) {
+        self.first_picture = FirstPicture::None;
+    }
+
     /// Queues one packet on a slot; it leaves with the next [`Self::flush`].
     pub(crate) fn write(&mut self, slot: usize, packet: RtpWrite) -> bool {
         let Some((ssrc, kind)) =

@@ -431,10 +431,7 @@ impl Room {
                 estimate_bandwidth: self.config.estimate_bandwidth && sends,
             },
         );
-        let mut peer = Peer::new(now, owner, role, rtc);
-        if sends {
-            peer.set_desired(rtc_model::Bitrate::ZERO, engine::DESIRED_MIN);
-        }
+        let peer = Peer::new(now, owner, role, rtc);
         let ufrag = peer.ufrag().to_owned();
         let key = self.peers.insert(peer);
         self.bind_ufrag(key, ufrag);

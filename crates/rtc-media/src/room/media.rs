@@ -442,9 +442,10 @@ impl Room {
             None => return,
         };
         let grants = allocate::allocate(now, budget.min(cap), &demands);
-        let desired = allocate::desired(&demands)
-            .max(entries.iter().map(Entry::announced).sum())
-            .max(engine::DESIRED_MIN);
+        let desired = allocate::desired(&demands).max(entries.iter().map(Entry::announced).sum());
+        // Who receives sound only is not probed for what pictures would need.
+        let has_pictures = entries.iter().any(|entry| matches!(entry, Entry::Video { .. }));
+        let desired = if has_pictures { desired.max(engine::DESIRED_MIN) } else { desired };
         let given: Bitrate = grants.iter().map(|grant| grant.bitrate).sum();
         let step =
             entries.iter().zip(&grants).filter_map(|(entry, grant)| entry.step_above(grant.layer));
@@ -459,6 +460,9 @@ impl Room {
         }
         if let Some(peer) = self.peers.get_mut(key) {
             peer.set_desired(floor, desired);
+            if !has_pictures {
+                peer.forget_picture();
+            }
         }
         self.peers.note(key);
     }

@@ -585,6 +585,7 @@ impl Room {
         {
             peer.release(slot);
             self.to_negotiate.insert(subscription.subscriber);
+            self.to_allocate.insert(subscription.subscriber);
         }
     }
 
