@@ -137,7 +137,7 @@ export const en = {
   inviteText: "Everybody who opens this link joins under a name of their own.",
   inviteLoopback: "The link works on this computer only.",
   inviteLoopbackNext:
-    "It says {host}, which is this computer for everybody. To invite other devices, start the server with --http 0.0.0.0:7880 --tls self, and open the page by this computer's network address.",
+    "On another device, {host} would mean that device itself. To invite other devices, start the server with --http 0.0.0.0:7880 --tls self, and open the page by this computer's network address.",
   inviteCopy: "Copy link",
   inviteCopied: "Copied.",
   inviteCopyFailed: "Copying is not allowed here. Select the link and copy it by hand.",

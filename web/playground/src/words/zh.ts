@@ -132,7 +132,7 @@ export const zh: Readonly<Record<WordKey, string>> = {
   inviteText: "任何人打开此链接，都会以各自的名字加入。",
   inviteLoopback: "此链接只能在本机使用。",
   inviteLoopbackNext:
-    "链接中的 {host} 对任何设备都指其自身。如需邀请其他设备，请以 --http 0.0.0.0:7880 --tls self 启动服务器，并通过本机的网络地址打开本页。",
+    "在其他设备上，{host} 指的是那台设备自身。如需邀请其他设备，请以 --http 0.0.0.0:7880 --tls self 启动服务器，并通过本机的网络地址打开本页。",
   inviteCopy: "复制链接",
   inviteCopied: "已复制。",
   inviteCopyFailed: "此处不允许自动复制，请手动选择并复制链接。",
