@@ -19,5 +19,5 @@ mod room_calls;
 mod signal;
 mod thread;
 
-pub use config::{Network, NetworkError, NodeConfig};
+pub use config::NodeConfig;
 pub use node::{Node, NodeError};

@@ -173,13 +173,11 @@ impl Running {
 }
 
 fn node_config(config: &Config) -> NodeConfig {
-    let proxies = config.http.trusted_proxies.iter();
-    let trusted_proxies = proxies.filter_map(|network| network.to_string().parse().ok()).collect();
     NodeConfig {
         media: config.media_bind(),
         public_ip: config.media.public_ip,
         threads: config.media.threads,
-        trusted_proxies,
+        trusted_proxies: config.http.trusted_proxies.clone(),
         limits: config.node_limits(),
         room_limits: config.room_limits(),
         estimate_bandwidth: config.media.estimate_bandwidth,

@@ -4,8 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, request::Parts};
-
-use crate::config::Network;
+use rtc_model::Network;
 
 /// The client's address; `None` when the listener did not say who connected.
 pub(super) fn of(parts: &Parts, trusted: &[Network]) -> Option<IpAddr> {
