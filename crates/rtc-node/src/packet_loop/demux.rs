@@ -56,7 +56,8 @@ impl Demux {
     ) -> Result<Route, Undeliverable> {
         match protocol(datagram).ok_or(Undeliverable::UnknownProtocol)? {
             Protocol::StunRequest => {
-                let ufrag = stun_local_ufrag(datagram).ok_or(Undeliverable::UnknownUser)?;
+                let ufrag =
+                    rtc_media::route::local_ufrag(datagram).ok_or(Undeliverable::UnknownUser)?;
                 let (ufrag, claim) =
                     self.by_ufrag.get_key_value(ufrag).ok_or(Undeliverable::UnknownUser)?;
                 // The common case, a refresh on a known path, needs no learning.
@@ -140,28 +141,7 @@ fn protocol(datagram: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// Our fragment in a binding request: the part before the colon of USERNAME (RFC 8445 §7.2.2).
-fn stun_local_ufrag(datagram: &[u8]) -> Option<&str> {
-    let mut attributes = datagram.get(STUN_HEADER..)?;
-    loop {
-        let (kind, length) = match attributes {
-            [k0, k1, l0, l1, ..] => {
-                (u16::from_be_bytes([*k0, *k1]), usize::from(u16::from_be_bytes([*l0, *l1])))
-            }
-            _ => return None,
-        };
-        let value = attributes.get(4..)?;
-        if kind == STUN_USERNAME {
-            let username = std::str::from_utf8(value.get(..length)?).ok()?;
-            return username.split_once(':').map(|(local, _)| local);
-        }
-        // RFC 8489 §14: values are padded to four bytes.
-        attributes = value.get(length.next_multiple_of(4)..)?;
-    }
-}
-
 const STUN_HEADER: usize = 20;
-const STUN_USERNAME: u16 = 0x0006;
 const DTLS_HEADER: usize = 13;
 const RTCP_HEADER: usize = 8;
 
