@@ -1,8 +1,10 @@
 //! What a session sends to its client.
 
+use std::sync::Arc;
+
 use rtc_media::{
     event::{RequestOutcome, Signal, SubscriptionError},
-    info::{ConnectionGrade, ConnectionQuality, Speaker},
+    info::{ConnectionGrade, ConnectionQuality, ParticipantInfo, ParticipantState, Speaker},
 };
 use rtc_model::{Codec, LeaveReason, ParticipantId, Quality, RejoinAdvice, StreamState, TrackId};
 
@@ -34,9 +36,7 @@ pub(crate) fn message(signal: &Signal) -> Option<Message> {
                 track_sid: track.to_string(),
             })
         }
-        Signal::Participants(infos) => Message::Update(proto::ParticipantUpdate {
-            participants: infos.iter().map(|each| info::participant(each)).collect(),
-        }),
+        Signal::Participants(infos) => Message::Update(participant_update(infos)),
         Signal::Room(room) => {
             Message::RoomUpdate(proto::RoomUpdate { room: Some(info::room(room)) })
         }
@@ -127,6 +127,18 @@ fn description<'a>(
             .into_iter()
             .map(|(mid, track)| (mid.clone(), track.to_string()))
             .collect(),
+    }
+}
+
+/// Departures go first: clients find participants by identity, and would take the departure of an earlier stay
+/// for that of the one that replaced it.
+fn participant_update(infos: &[Arc<ParticipantInfo>]) -> proto::ParticipantUpdate {
+    let is_gone =
+        |info: &&Arc<ParticipantInfo>| matches!(info.state, ParticipantState::Disconnected(_));
+    let gone = infos.iter().filter(is_gone);
+    let present = infos.iter().filter(|info| !is_gone(info));
+    proto::ParticipantUpdate {
+        participants: gone.chain(present).map(|info| info::participant(info)).collect(),
     }
 }
 

@@ -1,6 +1,6 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use rtc_model::RandomBits;
+use rtc_model::{Identity, ParticipantKind, Permissions, RandomBits};
 
 use super::*;
 
@@ -119,4 +119,30 @@ fn failures_and_outcomes_have_livekits_words() {
         assert_eq!((response.request_id, response.reason()), (9, reason));
     }
     assert_eq!(message(&Signal::TokenStale), None, "the session itself acts on it");
+}
+
+#[test]
+fn the_departure_of_an_earlier_stay_is_told_before_the_arrival_of_the_next() {
+    let stay = |number: u64, state| {
+        Arc::new(ParticipantInfo {
+            id: ParticipantId::random(&mut Fixed(number << 4)),
+            identity: Identity::new("alice").unwrap(),
+            name: String::new(),
+            metadata: String::new(),
+            attributes: BTreeMap::new(),
+            kind: ParticipantKind::Standard,
+            permissions: Permissions::default(),
+            state,
+            joined_at: SystemTime::UNIX_EPOCH,
+            version: 1,
+            is_publisher: false,
+            tracks: Vec::new(),
+        })
+    };
+    let gone = ParticipantState::Disconnected(LeaveReason::DuplicateIdentity);
+    let news = vec![stay(1, ParticipantState::Joined), stay(2, gone)];
+    let Some(Message::Update(update)) = message(&Signal::Participants(news)) else { panic!() };
+    let states: Vec<_> = update.participants.iter().map(|info| info.state()).collect();
+    let state = proto::participant_info::State::Joined;
+    assert_eq!(states, [proto::participant_info::State::Disconnected, state]);
 }
