@@ -103,6 +103,26 @@ async fn what_was_acknowledged_survives_a_kill() {
     server.stop().await;
 }
 
+/// Runs when `SPARKRTC_TEST_POSTGRES_URL` names a throw-away server, as `cargo xtask test` does.
+#[tokio::test]
+async fn apps_are_kept_in_postgresql_when_told() {
+    let url = std::env::var_os("SPARKRTC_TEST_POSTGRES_URL").unwrap_or_default();
+    let Some(url) = url.to_str().filter(|url| !url.is_empty()) else { return };
+    let environment = [("SPARKRTC_POSTGRES__URL", url)];
+    let server = Server::start_with(Directory::new(), &[], &environment).await;
+    assert!(server.directory.read("stdout").contains("store PostgreSQL"));
+    assert!(!server.directory.read("stderr").contains(url), "it may hold a password");
+    assert_eq!(get(&server.url("/readyz")).await.0, 200);
+    assert!(!server.directory.data().join("sparkrtc.db").exists());
+    let first = json(&sparkrtc(&server.directory, &["app", "show", "demo", "--json"]));
+    server.stop().await;
+    // Another directory, the same database: the same apps.
+    let server = Server::start_with(Directory::new(), &[], &environment).await;
+    let again = json(&sparkrtc(&server.directory, &["app", "show", "demo", "--json"]));
+    assert_eq!(again["app_key"], first["app_key"]);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn one_directory_has_one_server() {
     let server = Server::start().await;
