@@ -142,7 +142,7 @@ fn the_departure_of_an_earlier_stay_is_told_before_the_arrival_of_the_next() {
     let gone = ParticipantState::Disconnected(LeaveReason::DuplicateIdentity);
     let news = vec![stay(1, ParticipantState::Joined), stay(2, gone)];
     let Some(Message::Update(update)) = message(&Signal::Participants(news)) else { panic!() };
-    let states: Vec<_> = update.participants.iter().map(|info| info.state()).collect();
+    let states: Vec<_> = update.participants.iter().map(proto::ParticipantInfo::state).collect();
     let state = proto::participant_info::State::Joined;
     assert_eq!(states, [proto::participant_info::State::Disconnected, state]);
 }
