@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rtc_model::{
     Codec, ParticipantId, Quality, StreamState, SubscriptionPermission, TrackId, TrackKind,
-    TrackSource,
+    TrackSource, VideoLayer,
 };
 
 use super::Room;
@@ -233,7 +233,7 @@ impl Room {
             info.codecs.push(TrackCodec {
                 codec,
                 cid: pending.request.cid.clone(),
-                layers: pending.request.layers.clone(),
+                layers: sorted(&pending.request.layers),
                 layer_mode: 0,
             });
         }
@@ -612,12 +612,20 @@ impl Publication {
 }
 
 fn track_codec(codec: &PublishCodec, publish: &Publish) -> TrackCodec {
+    let announced = if codec.layers.is_empty() { &publish.layers } else { &codec.layers };
     TrackCodec {
         codec: codec.codec,
         cid: codec.cid.clone(),
-        layers: if codec.layers.is_empty() { publish.layers.clone() } else { codec.layers.clone() },
+        layers: sorted(announced),
         layer_mode: codec.layer_mode,
     }
+}
+
+/// Encodings lowest first; native clients announce the largest first.
+fn sorted(layers: &[VideoLayer]) -> Vec<VideoLayer> {
+    let mut layers = layers.to_vec();
+    layers.sort_by_key(|layer| layer.quality);
+    layers
 }
 
 /// The group players keep in step: a camera with its microphone, a screen with its sound.

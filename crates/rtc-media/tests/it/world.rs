@@ -261,6 +261,7 @@ impl World {
             TrackKind::Video => TrackSource::Camera,
         };
         let qualities = [Quality::Low, Quality::Medium, Quality::High];
+        // Like native clients: the largest first.
         let layers = (0..if kind == TrackKind::Video { encodings } else { 0 })
             .map(|encoding| VideoLayer {
                 quality: qualities[encoding + 3 - encodings.max(1)],
@@ -268,6 +269,7 @@ impl World {
                 height: 180 << encoding,
                 bitrate: rtc_model::Bitrate::from_kbps(100 << (2 * encoding)),
             })
+            .rev()
             .collect();
         let publish = Publish {
             cid: cid.clone(),
