@@ -14,7 +14,7 @@ const track = (state, identity, sid) => state.remote[identity]?.tracks.find((t) 
 /** Waits until `counter` of `sid` did not grow for a second. */
 async function standingStill(client, sid, counter = "framesDecoded") {
   let last;
-  let since;
+  let since = performance.now();
   await until(`${counter} of ${sid} at ${client.name} to stand still`, async () => {
     const now = performance.now();
     const count = (await client.stats()).inbound[sid]?.[counter];

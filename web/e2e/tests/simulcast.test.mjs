@@ -25,11 +25,12 @@ const height = async (client, sid) => (await client.stats()).inbound[sid]?.frame
 async function shows(client, sid, lines) {
   return until(
     `${client.name} to see ${lines} lines`,
-    async () => (await height(client, sid)) === lines,
-    {
-      deadline: SWITCH_DEADLINE,
-      every: 200,
+    async () => {
+      const now = (await client.stats()).inbound[sid];
+      if (now?.frameHeight === lines) return true;
+      throw new Error(`sees ${now?.frameHeight} lines, ${now?.framesDecoded} frames`);
     },
+    { deadline: SWITCH_DEADLINE, every: 200 },
   );
 }
 
