@@ -42,18 +42,19 @@ use crate::{
     tls,
 };
 
-/// Runs until SIGTERM or SIGINT.
+/// Runs until SIGTERM, SIGINT or SIGHUP.
 ///
 /// # Errors
 /// A [`Failure`] that names what could not be used: directory, database, certificate, address.
 pub(crate) async fn run(config: Config) -> Result<(), Failure> {
     let data = DataDir::create(&config.data.dir).map_err(|e| data_dir_failure(&e))?;
     data.remove_ports();
+    // From here on a signal waits until the server can stop in order.
+    let mut signals = Signals::new()?;
     let running = Running::start(&config, &data).await?;
     let ports = running.ports.clone();
     data.write_ports(&ports).map_err(|e| data_dir_failure(&e))?;
     banner::print(&config, &ports, running.join.as_deref());
-    let mut signals = Signals::new()?;
     signals.next().await;
     tracing::info!(within = %config.shutdown.timeout, "shutting down; once more stops at once");
     data.remove_ports();
@@ -315,6 +316,8 @@ fn bind_control_socket(data: &DataDir) -> Result<UnixListener, Failure> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// The terminal was closed.
+    hangup: Signal,
 }
 
 impl Signals {
@@ -324,6 +327,7 @@ impl Signals {
         Ok(Self {
             terminate: open(SignalKind::terminate())?,
             interrupt: open(SignalKind::interrupt())?,
+            hangup: open(SignalKind::hangup())?,
         })
     }
 
@@ -331,6 +335,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }
