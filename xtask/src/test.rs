@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     place, provision,
-    shell::{cargo, has, npm, run_keeping, say},
+    shell::{ask, cargo, has, npm, run_keeping, say},
     tidy,
 };
 
@@ -33,10 +33,10 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     report.command("web tests", &mut npm(["test", "--silent"]));
     if !quick {
         browsers(&mut report);
-        report.command(
-            "documentation examples",
-            &mut cargo(["test", "--quiet", "--doc", "--workspace"]),
-        );
+        if has_examples() {
+            let examples = ["test", "--quiet", "--doc", "--workspace"];
+            report.command("documentation examples", &mut cargo(examples));
+        }
         if has("cargo-deny") {
             let parts = ["deny", "check", "bans", "licenses", "sources"];
             report.command("cargo-deny", &mut cargo(parts));
@@ -134,6 +134,13 @@ fn node_tests(package: &Path, directory: &str) -> Command {
     node.args(["--test", "--test-concurrency=1", "--test-force-exit", "--test-reporter=spec"]);
     node.args(files).current_dir(package);
     node
+}
+
+/// Whether any documentation has code to try; looking for none takes cargo two minutes.
+fn has_examples() -> bool {
+    let mut git = Command::new("git");
+    git.args(["grep", "--quiet", "-E", "^ *//[/!] ```", "--", "crates/*.rs"]);
+    ask(git.current_dir(place::root())).is_ok()
 }
 
 /// Writes the generated files anew: each is a snapshot that a test compares.
