@@ -12,6 +12,7 @@ pub mod command;
 mod dynacast;
 mod engine;
 pub mod event;
+mod gaps;
 pub mod info;
 mod keyframe;
 mod layer;

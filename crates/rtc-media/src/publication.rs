@@ -14,6 +14,7 @@ use str0m::{
 
 use crate::{
     dynacast::Dynacast,
+    gaps::{FrameGaps, Seen},
     info::TrackInfo,
     keyframe::KeyframeRequests,
     layer::{LAYER_STALE_AFTER, SeenLayer},
@@ -60,6 +61,9 @@ pub(crate) struct Encoding {
     /// When a decoder last asked for a keyframe.
     pub(crate) asked_at: Option<Instant>,
     highest_seq: u64,
+    gaps: FrameGaps,
+    /// Sequence numbers before the last packet that were padding, and got lost.
+    pub(crate) padding: Option<std::ops::Range<u64>>,
     /// Latest sender report, to tie this encoding's clock to the others'.
     pub(crate) report: Option<ClockReading>,
     /// Highest temporal layer seen.
@@ -146,6 +150,8 @@ impl Encoding {
             resolution: None,
             asked_at: None,
             highest_seq: 0,
+            gaps: FrameGaps::default(),
+            padding: None,
             report: None,
             temporal_max: 0,
             rates: std::array::from_fn(|_| RateMeter::default()),
@@ -164,7 +170,19 @@ impl Encoding {
         // were not looking yet. Only one that begins in order is a beginning.
         info.keyframe_start &=
             *packet.seq_no >= self.highest_seq || codec.kind() == TrackKind::Audio;
+        let is_newest = *packet.seq_no > self.highest_seq;
         self.highest_seq = self.highest_seq.max(*packet.seq_no);
+        self.padding = if is_newest && codec.kind() == TrackKind::Video {
+            self.gaps.note(Seen {
+                ext_seq: *packet.seq_no,
+                timestamp: packet.header.timestamp,
+                ends_frame: packet.header.marker,
+                starts_frame: info.part.is_start(),
+                is_padding: packet.payload.is_empty(),
+            })
+        } else {
+            None
+        };
         self.last_packet = Some(now);
         let temporal = info.temporal.unwrap_or(0);
         let meter = usize::from(temporal).min(TEMPORAL_METERS - 1);

@@ -146,6 +146,7 @@ impl Room {
         };
         let was_live = encoding.is_live(now);
         let info = encoding.note(now, name, packet);
+        let padding = encoding.padding.take();
         if let Some(level) = packet.header.ext_vals.audio_level
             && !publication.info.muted
         {
@@ -165,6 +166,7 @@ impl Room {
             captured_at,
             packet,
             info,
+            padding,
             params,
             wrapping,
             route,
@@ -741,6 +743,8 @@ struct Outgoing<'a, R> {
     captured_at: Instant,
     packet: &'a RtpPacket,
     info: PacketInfo,
+    /// Lost padding before this packet, which is not waited for.
+    padding: Option<std::ops::Range<u64>>,
     params: PayloadParams,
     wrapping: PayloadEncoding,
     route: Route,
@@ -825,6 +829,13 @@ impl<R: RandomBits> Outgoing<'_, R> {
             timestamp: self.packet.header.timestamp,
             vp8: self.info.vp8,
         };
+        if verdict == Verdict::Forward {
+            for ext_seq in self.padding.clone().into_iter().flatten() {
+                let lost = SourcePacket { ext_seq, vp8: None, ..source };
+                // Nothing later was numbered before it, so nothing is promised.
+                let _promised = rewrite.drop_packet(&lost);
+            }
+        }
         let out = if is_dropped {
             match rewrite.drop_packet(&source) {
                 Some(Promised::Packet(out)) => out,
