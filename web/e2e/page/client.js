@@ -501,6 +501,15 @@
       };
     }
 
+    // What arrives, by SSRC.
+    async streams() {
+      const { at, inbound } = await this.stats();
+      return {
+        at,
+        streams: Object.fromEntries(Object.values(inbound).map((entry) => [entry.ssrc, entry])),
+      };
+    }
+
     // Per-track statistics, keyed by track sid.
     async stats() {
       const inbound = {};

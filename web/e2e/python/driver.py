@@ -63,14 +63,15 @@ def pattern(width: int, height: int) -> list[bytes]:
 class Tone:
     """A sine fed into an audio source in step with its queue."""
 
-    def __init__(self, frequency: float, amplitude: float) -> None:
+    def __init__(self, frequency: float, amplitude: float, frame_ms: int) -> None:
         self.frequency = frequency
+        self.frame_ms = frame_ms
         self.amplitude = amplitude
         self.source = rtc.AudioSource(SAMPLE_RATE, 1, queue_size_ms=200)
         self.task = asyncio.create_task(self.run())
 
     async def run(self) -> None:
-        samples = SAMPLE_RATE * AUDIO_FRAME_MS // 1000
+        samples = SAMPLE_RATE * self.frame_ms // 1000
         position = 0
         while True:
             t = (np.arange(samples) + position) / SAMPLE_RATE
@@ -311,8 +312,9 @@ class Client:
         source: str = "microphone",
         dtx: bool = False,
         red: bool = True,
+        frameMs: int = AUDIO_FRAME_MS,
     ) -> dict[str, Any]:
-        tone = Tone(frequency, amplitude)
+        tone = Tone(frequency, amplitude, frameMs)
         self.sources[name] = tone
         track = rtc.LocalAudioTrack.create_audio_track(name, tone.source)
         options = rtc.TrackPublishOptions(source=SOURCES[source], dtx=dtx, red=red)
@@ -489,6 +491,14 @@ class Client:
             if publication.track is not None:
                 outbound[publication.sid] = flatten(await publication.track.get_stats(), "outbound_rtp")
         return {"at": time.time(), "inbound": inbound, "outbound": outbound}
+
+
+    async def streams(self) -> dict[str, Any]:
+        """What arrives, by SSRC: one look at the whole session, for sessions of many tracks."""
+        stats = await self.room.get_rtc_stats()
+        # With one peer connection both lists are of the same.
+        entries = flatten([*stats.publisher_stats, *stats.subscriber_stats], "inbound_rtp")
+        return {"at": time.time(), "streams": {str(entry["ssrc"]): entry for entry in entries}}
 
 
 def camel(name: str) -> str:
