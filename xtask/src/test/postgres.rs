@@ -28,8 +28,9 @@ impl Postgres {
         // PostgreSQL refuses to run as root; Debian's package made a user for it.
         let is_root = ask(Command::new("id").arg("-u"))?.trim() == "0";
         let user = (is_root && has("runuser")).then_some("postgres");
+        remove_leftovers(&bin, user);
         // A socket's path has at most 107 bytes, so not below the target directory.
-        let directory = std::env::temp_dir().join(format!("sparkrtc-pg-{}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         fs::create_dir(&directory).with_context(|| directory.display().to_string())?;
         let postgres = Self { bin, directory, user };
         if let Some(user) = user {
@@ -78,6 +79,20 @@ impl Postgres {
                 command
             }
             None => Command::new(program),
+        }
+    }
+}
+
+/// Directories are named by this and the process that made them.
+const PREFIX: &str = "sparkrtc-pg-";
+
+/// Ends what an interrupted test run left behind.
+fn remove_leftovers(bin: &Path, user: Option<&'static str>) {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Some(maker) = name.strip_prefix(PREFIX) else { continue };
+        if !Path::new("/proc").join(maker).exists() {
+            drop(Postgres { bin: bin.to_owned(), directory: entry.path(), user });
         }
     }
 }
