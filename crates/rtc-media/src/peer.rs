@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rtc_model::{Bitrate, Codec, ParticipantId, Stereo, TrackId, TrackKind};
@@ -149,6 +149,9 @@ pub(crate) struct Peer {
     pending_offer: Option<(u32, SdpPendingOffer)>,
     last_offer_id: u32,
     first_picture: FirstPicture,
+    /// When the goal was last lowered for a probe, and how long to wait for the next.
+    probed_at: Option<Instant>,
+    probe_wait: Duration,
     /// Floor and goal as last told to the estimator.
     desired: (Bitrate, Bitrate),
 }
@@ -176,6 +179,8 @@ impl Peer {
             pending_offer: None,
             last_offer_id: 0,
             first_picture: FirstPicture::None,
+            probed_at: None,
+            probe_wait: PROBE_AGAIN_MIN,
             desired: (Bitrate::ZERO, Bitrate::ZERO),
         }
     }
@@ -405,19 +410,34 @@ impl Peer {
     }
 
     /// Tells the estimator what the subscriber would like to receive, towards which it probes, and the rate to
-    /// keep up meanwhile, with padding where there is no media.
-    pub(crate) fn set_desired(&mut self, floor: Bitrate, desired: Bitrate) {
+    /// keep up meanwhile, with padding where there is no media; zero when nothing is held back.
+    ///
+    /// The estimator probes when the goal rises, not while it stays. So as long as something is held back the goal
+    /// is lowered for a moment now and then: an estimate that media alone cannot lift is measured again.
+    pub(crate) fn set_desired(&mut self, now: Instant, floor: Bitrate, desired: Bitrate) {
+        let mut goal = desired;
+        if floor == Bitrate::ZERO {
+            self.probe_wait = PROBE_AGAIN_MIN;
+            self.probed_at = None;
+        } else if self
+            .probed_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= self.probe_wait)
+        {
+            self.probed_at = Some(now);
+            self.probe_wait = (self.probe_wait * 2).min(PROBE_AGAIN_MAX);
+            goal = floor.min(desired);
+        }
         // Repeating a value arms the engine's timers; small changes are not worth that.
         let is_near = |old: Bitrate, new: Bitrate| {
             old == new || (new <= old.percent(110) && old <= new.percent(110))
         };
-        if is_near(self.desired.0, floor) && is_near(self.desired.1, desired) {
+        if is_near(self.desired.0, floor) && is_near(self.desired.1, goal) {
             return;
         }
-        self.desired = (floor, desired);
+        self.desired = (floor, goal);
         self.rtc.bwe().set_bitrate(
             str0m::bwe::Bitrate::bps(floor.bps()),
-            str0m::bwe::Bitrate::bps(desired.bps()),
+            str0m::bwe::Bitrate::bps(goal.bps()),
         );
         self.is_dirty = true;
     }
@@ -767,21 +787,26 @@ impl Peer {
     }
 }
 
+/// Time between probes while something is held back; doubles with each that brings nothing. Shorter climbs sooner,
+/// longer disturbs a narrow path less.
+const PROBE_AGAIN_MIN: Duration = Duration::from_secs(2);
+const PROBE_AGAIN_MAX: Duration = Duration::from_secs(30);
+
 /// Packets kept per outbound stream to be sent again, and for how long: what comes later than a second is not shown
 /// any more, and each kept packet costs memory for every subscriber.
 const RESEND_PACKETS: usize = 512;
-const RESEND_AGE: std::time::Duration = std::time::Duration::from_secs(1);
+const RESEND_AGE: Duration = Duration::from_secs(1);
 /// Retransmissions stop above this share of what is sent: a path that loses half is made worse by them.
 const RESEND_SHARE_MAX: f32 = 0.4;
 
 /// Most calls of one engine for one moment: more packets than a keyframe of 128 kB has. The rest follows after
 /// [`CALL_INTERVAL_MIN`].
 const CALLS_MAX: usize = 128;
-const CALL_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(1);
+const CALL_INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// Media overtakes the answer that explains it, and a browser takes some time to apply one; a keyframe that comes
 /// before is lost. Longer delays the first picture, shorter costs some of them a second keyframe.
-const ANSWER_TRAVEL: std::time::Duration = std::time::Duration::from_millis(100);
+const ANSWER_TRAVEL: Duration = Duration::from_millis(100);
 
 /// How far the first picture sent to a peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

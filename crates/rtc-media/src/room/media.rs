@@ -461,7 +461,7 @@ impl Room {
             }
         }
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.set_desired(floor, desired);
+            peer.set_desired(now, floor, desired);
             if !has_pictures {
                 peer.forget_picture();
             }

@@ -335,7 +335,12 @@ impl Serving {
                 token = next(&mut self.refresh) => self.refreshed(wire, token).await,
             };
             if let Err(ending) = step {
-                return ending;
+                let is_gone = ending == Ending::StateMismatch;
+                return if is_gone && pass_on_leave(wire, events).await {
+                    Ending::Told
+                } else {
+                    ending
+                };
             }
         }
     }
@@ -439,6 +444,28 @@ impl Serving {
         }
     }
 }
+
+/// Passes on the room's own farewell, if one is under way: a request that crosses a removal is refused before the
+/// reason of the removal is read.
+async fn pass_on_leave(wire: &mut Wire, events: &mut mpsc::Receiver<SessionEvent>) -> bool {
+    let leave = async {
+        loop {
+            match events.recv().await {
+                Some(SessionEvent::Signal(signal @ Signal::Leave { .. })) => return Some(signal),
+                Some(_) => {}
+                None => return None,
+            }
+        }
+    };
+    let leave = tokio::time::timeout(LEAVE_WAIT, leave).await.ok().flatten();
+    match leave.as_ref().and_then(signal::message) {
+        Some(message) => wire.send(message).await.is_ok(),
+        None => false,
+    }
+}
+
+/// How long the reason of a removal may follow the refusal of what crossed it.
+const LEAVE_WAIT: Duration = Duration::from_millis(500);
 
 /// Tells the client that what it asked for is not done, if it waits for an answer.
 async fn refuse(
