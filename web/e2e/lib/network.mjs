@@ -19,8 +19,7 @@ export async function home() {
   await run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "lan1");
   await run("ip", "address", "add", `${SERVER_IP}/24`, "dev", "lan0");
   await run("ip", "address", "add", `${RELAY_IP}/24`, "dev", "lan0");
-  await run("ip", "link", "set", "lan0", "up");
-  await run("ip", "link", "set", "lan1", "up");
+  for (const end of ["lan0", "lan1"]) await up([], end);
   // Browsers take the interface of the default route; nothing answers there.
   await run("ip", "route", "add", "default", "via", NEIGHBOUR_IP);
 }
@@ -50,12 +49,18 @@ export async function machine(name, subnet) {
     String(holder.pid),
   );
   await run("ip", "address", "add", `${here}/24`, "dev", cable);
-  await run("ip", "link", "set", cable, "up");
+  await up([], cable);
   await run(...prefix, "ip", "link", "set", "lo", "up");
   await run(...prefix, "ip", "address", "add", `${there}/24`, "dev", "lan0");
-  await run(...prefix, "ip", "link", "set", "lan0", "up");
+  await up(prefix, "lan0");
   await run(...prefix, "ip", "route", "add", "default", "via", here);
   return { prefix, here, there, close: () => stop(holder) };
+}
+
+// Without IPv6 addresses of its own: they come late, and a browser then drops what it was loading.
+async function up(prefix, link) {
+  await run(...prefix, "ip", "link", "set", link, "addrgenmode", "none");
+  await run(...prefix, "ip", "link", "set", link, "up");
 }
 
 /** Drops every datagram to and from these UDP ports until `heal()`. */
