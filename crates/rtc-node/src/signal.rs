@@ -266,7 +266,12 @@ fn refused(refusal: &Refusal) -> Response {
         }
     };
     let text = format!("{} [{}]", refusal.detail, refusal.code.as_str());
-    with_cors((status, text).into_response())
+    let mut response = with_cors((status, text).into_response());
+    // A refused client opens a new connection anyway; meanwhile an idle one would hold on to the buffers that its
+    // join request, up to a hundred kilobytes, was read into.
+    let close = http::HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
 }
 
 fn with_cors(mut response: Response) -> Response {
