@@ -35,12 +35,16 @@ export class Socket {
     await new Promise((resolve, reject) => {
       socket.on("open", resolve);
       socket.on("error", reject);
-      socket.on("unexpected-response", (_request, response) => {
+      socket.on("unexpected-response", (request, response) => {
         let body = "";
         response.on("data", (chunk) => {
           body += chunk;
         });
-        response.on("end", () => reject(new Refused(response.statusCode, body)));
+        response.on("end", () => {
+          // Left open, thousands of refused connections would be an attack of another kind.
+          request.destroy();
+          reject(new Refused(response.statusCode, body));
+        });
       });
     });
     return self;
