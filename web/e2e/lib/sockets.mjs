@@ -35,14 +35,15 @@ export class Socket {
     await new Promise((resolve, reject) => {
       socket.on("open", resolve);
       socket.on("error", reject);
-      socket.on("unexpected-response", (request, response) => {
+      socket.on("unexpected-response", (_request, response) => {
+        const connection = response.socket;
         let body = "";
         response.on("data", (chunk) => {
           body += chunk;
         });
         response.on("end", () => {
           // Left open, thousands of refused connections would be an attack of another kind.
-          request.destroy();
+          connection.destroy();
           reject(new Refused(response.statusCode, body));
         });
       });
@@ -95,7 +96,7 @@ export class Refused extends Error {
 export function get(server, path, { headers = {}, from = ATTACKER_IP } = {}) {
   const [hostname, port] = server.ports.http.split(":");
   return new Promise((resolve, reject) => {
-    const options = { hostname, port, path, headers, localAddress: from };
+    const options = { hostname, port, path, headers, localAddress: from, agent: false };
     request(options, (response) => {
       let body = "";
       response.on("data", (chunk) => {
