@@ -398,6 +398,14 @@ impl Peer {
         Some((stream.mid(), stream.rid()))
     }
 
+    /// Has missing packets of a stream asked for again (RFC 4585 §6.2.1). The engine leaves that out where the offer
+    /// names no stream for retransmissions; native clients then repeat packets on the stream itself.
+    pub(crate) fn ask_for_repairs(&mut self, ssrc: Ssrc) {
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
+            stream.suppress_nack(false);
+        }
+    }
+
     /// Asks the publisher for a keyframe on one encoding (RFC 4585 §6.3.1). `false`: nothing received there yet.
     pub(crate) fn request_keyframe(&mut self, mid: Mid, rid: Option<Rid>) -> bool {
         let mut api = self.rtc.direct_api();

@@ -203,7 +203,13 @@ impl Room {
                     .position(|encoding| encoding.rid == rid)?;
                 Some(Route { track: publication.info.id, codec, encoding })
             });
+        let is_video = route
+            .and_then(|route| self.publications.get(&route.track))
+            .is_some_and(|publication| publication.kind() == TrackKind::Video);
         let peer = self.peers.get_mut(key)?;
+        if is_video {
+            peer.ask_for_repairs(ssrc);
+        }
         if peer.routes.len() + peer.unrouted.len() < ROUTES_MAX {
             match route {
                 Some(route) => {
