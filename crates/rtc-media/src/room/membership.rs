@@ -358,6 +358,10 @@ impl Room {
         if outcome != RequestOutcome::Ok || protocol > 14 {
             self.signal(id, Signal::RequestResponse { request_id, outcome });
         }
+        // After the answer, which the client waits for.
+        if outcome == RequestOutcome::Ok {
+            self.signal(id, Signal::TokenStale);
+        }
     }
 
     fn change_participant(
@@ -390,7 +394,6 @@ impl Room {
             });
         }
         self.publish_info(id);
-        self.signal(id, Signal::TokenStale);
         Ok(())
     }
 
@@ -433,6 +436,7 @@ impl Room {
             Admin::UpdateParticipant { identity, change, permissions } => {
                 let id = self.by_identity(&identity)?;
                 self.change_participant(id, change, permissions)?;
+                self.signal(id, Signal::TokenStale);
                 self.apply_permissions(now, id);
                 self.reply_with(id)
             }
