@@ -176,7 +176,7 @@ pub enum Fact {
     ParticipantLeft(Arc<ParticipantInfo>, LeaveReason),
     /// A participant left before its media connected.
     ParticipantAborted(Arc<ParticipantInfo>, LeaveReason),
-    /// A track has its first packet.
+    /// A track was announced and its media section offered.
     TrackPublished(Arc<ParticipantInfo>, Box<TrackInfo>),
     /// A track is gone.
     TrackUnpublished(Arc<ParticipantInfo>, Box<TrackInfo>),

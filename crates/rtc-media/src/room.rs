@@ -170,7 +170,7 @@ impl Room {
     fn apply(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::Join(join) => self.join(now, *join),
-            Command::Resume(resume) => self.resume(now, &resume),
+            Command::Resume(resume) => self.resume(&resume),
             Command::SessionLost { participant, session } => {
                 self.lose_session(now, participant, session);
                 Ok(Reply::Done)

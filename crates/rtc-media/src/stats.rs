@@ -1,7 +1,5 @@
 //! Counters of a room: plain numbers, read by value, never locked.
 
-use rtc_model::Bitrate;
-
 /// Why a datagram or packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropReason {
@@ -68,13 +66,4 @@ impl RoomStats {
     /// The words for the slots of `dropped_total`.
     pub const DROP_REASONS: [&'static str; 5] =
         ["unknown_protocol", "no_peer", "refused", "no_publication", "not_forwardable"];
-}
-
-/// One subscription as it is now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SubscriptionStats {
-    /// What is forwarded; `None` when paused or waiting.
-    pub layer: Option<rtc_model::Layer>,
-    /// Forwarded rate over the last second.
-    pub bitrate: Bitrate,
 }

@@ -629,7 +629,7 @@ impl Room {
     }
 
     /// Tells a publisher again what is watched, after a resume.
-    pub(super) fn repeat_subscribed_quality(&mut self, _now: Instant, owner: ParticipantId) {
+    pub(super) fn repeat_subscribed_quality(&mut self, owner: ParticipantId) {
         let told: Vec<(TrackId, SubscribedQualities)> = self
             .publications
             .iter()

@@ -101,7 +101,7 @@ impl Room {
         }
     }
 
-    pub(super) fn resume(&mut self, now: Instant, resume: &Resume) -> Result<Reply, CommandError> {
+    pub(super) fn resume(&mut self, resume: &Resume) -> Result<Reply, CommandError> {
         let participant =
             self.participants.get(&resume.participant).ok_or(CommandError::StateMismatch)?;
         let is_usable = participant
@@ -126,7 +126,7 @@ impl Room {
         }
         self.fact(Fact::Resumed(resume.participant));
         self.to_negotiate.insert(resume.participant);
-        self.repeat_subscribed_quality(now, resume.participant);
+        self.repeat_subscribed_quality(resume.participant);
         Ok(Reply::Resumed(Box::new(self.view_of(resume.participant, &info))))
     }
 
